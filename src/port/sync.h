@@ -1,0 +1,94 @@
+/// What coroutines of one core wait with. None of it may be touched from another core.
+#pragma once
+
+#include <coroutine>
+#include <cstdint>
+
+#include "base/assert.h"
+#include "base/time.h"
+#include "port/clock.h"
+
+namespace dlog::port {
+
+/// Wakes all who wait. There is no stored signal: check the condition, then wait, in a loop.
+class Notifier {
+  public:
+    Notifier() = default;
+    Notifier(const Notifier&) = delete;
+    Notifier& operator=(const Notifier&) = delete;
+    ~Notifier() { DLOG_ASSERT(first_ == nullptr); }
+
+    /// Resumes, in the order they came, those who were waiting at the time of the call.
+    void notify_all();
+    [[nodiscard]] bool has_waiters() const { return first_ != nullptr; }
+
+    class Waiter;
+    /// `co_await notifier.wait()`.
+    [[nodiscard]] Waiter wait();
+    /// `bool notified = co_await notifier.wait_until(clock, deadline)`: false when the deadline came first.
+    [[nodiscard]] Waiter wait_until(Clock& clock, Instant deadline);
+
+  private:
+    void unlink(Waiter& waiter);
+    Waiter* first_ = nullptr;
+    Waiter* last_ = nullptr;
+};
+
+class Notifier::Waiter final : private Timer {
+  public:
+    Waiter(Notifier& owner, Clock* clock, Instant deadline)
+        : owner_(owner), clock_(clock), wanted_(deadline) {}
+    [[nodiscard]] bool await_ready() const { return false; }
+    void await_suspend(std::coroutine_handle<> handle);
+    [[nodiscard]] bool await_resume() const { return was_notified_; }
+
+  private:
+    friend class Notifier;
+    void fired() override;
+    Notifier& owner_;
+    Clock* clock_;
+    Instant wanted_;
+    std::coroutine_handle<> handle_;
+    Waiter* previous_ = nullptr;
+    Waiter* next_ = nullptr;
+    bool was_notified_ = false;
+};
+
+/// Counts what is under way so that a stop can wait for it.
+class Gate {
+  public:
+    /// Held while a piece of work runs.
+    class Hold {
+      public:
+        Hold() = default;
+        explicit Hold(Gate& gate) : gate_(&gate) { ++gate.held_; }
+        Hold(Hold&& other) noexcept : gate_(other.gate_) { other.gate_ = nullptr; }
+        Hold& operator=(Hold&& other) noexcept {
+            Gate* mine = gate_;
+            gate_ = other.gate_;
+            other.gate_ = mine;
+            return *this;
+        }
+        ~Hold() {
+            if (gate_ != nullptr) gate_->release();
+        }
+
+      private:
+        Gate* gate_ = nullptr;
+    };
+
+    [[nodiscard]] Hold enter() { return Hold(*this); }
+    [[nodiscard]] std::uint64_t held() const { return held_; }
+    [[nodiscard]] bool is_closed() const { return is_closed_; }
+    void close() { is_closed_ = true; }
+    /// `co_await` in a loop: `while (gate.held() > 0) co_await gate.left().wait();`
+    [[nodiscard]] Notifier& left() { return left_; }
+
+  private:
+    void release();
+    Notifier left_;
+    std::uint64_t held_ = 0;
+    bool is_closed_ = false;
+};
+
+}  // namespace dlog::port
