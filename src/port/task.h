@@ -86,11 +86,11 @@ class [[nodiscard]] Task {
 
     /// The frame lives as long as this Task object, which the awaiting expression keeps until its end.
     Awaiter operator co_await() && {
-        DLOG_ASSERT(handle_ != nullptr);
+        DLOG_ASSERT(handle_);
         return Awaiter{handle_};
     }
 
-    [[nodiscard]] bool is_valid() const { return handle_ != nullptr; }
+    [[nodiscard]] bool is_valid() const { return static_cast<bool>(handle_); }
 
   private:
     friend promise_type;
