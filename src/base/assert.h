@@ -1,5 +1,5 @@
-/// Assertions that stay on in release. They are for programmer's errors and corrupt memory; what the outside world
-/// can cause is a `Result`.
+/// Assertions that stay on in release. They are for programmer's errors and corrupt memory; what
+/// the outside world can cause is a `Result`.
 #pragma once
 
 #include <concepts>
@@ -27,7 +27,8 @@ template <class T>
     } else if constexpr (requires { value.value; }) {
         return assert_operand(value.value);
     } else if constexpr (std::is_signed_v<T>) {
-        return {.kind = AssertOperand::Kind::kSigned, .as_signed = static_cast<std::int64_t>(value)};
+        return {.kind = AssertOperand::Kind::kSigned,
+                .as_signed = static_cast<std::int64_t>(value)};
     } else {
         return {.kind = AssertOperand::Kind::kUnsigned,
                 .as_unsigned = static_cast<std::uint64_t>(value)};
@@ -53,14 +54,13 @@ template <class... Values>
 }  // namespace dlog
 
 /// Aborts with the condition and the named values when `condition` is false.
-#define DLOG_ASSERT(condition, ...)                                                              \
-    do {                                                                                         \
-        if (!(condition)) [[unlikely]] {                                                         \
-            ::dlog::assert_failed_with(__FILE__, __LINE__, #condition,                           \
-                                       #__VA_ARGS__ __VA_OPT__(, ) __VA_ARGS__);                 \
-        }                                                                                        \
+#define DLOG_ASSERT(condition, ...)                                              \
+    do {                                                                         \
+        if (!(condition)) [[unlikely]] {                                         \
+            ::dlog::assert_failed_with(__FILE__, __LINE__, #condition,           \
+                                       #__VA_ARGS__ __VA_OPT__(, ) __VA_ARGS__); \
+        }                                                                        \
     } while (false)
 
 /// Marks a place that control cannot reach.
-#define DLOG_UNREACHABLE() \
-    ::dlog::assert_failed(__FILE__, __LINE__, "unreachable", "", nullptr, 0)
+#define DLOG_UNREACHABLE() ::dlog::assert_failed(__FILE__, __LINE__, "unreachable", "", nullptr, 0)

@@ -41,7 +41,9 @@ TEST_CASE("slices share one block and outlive the buffer they came from") {
     CHECK(Buffer().empty());
 }
 
-TEST_CASE("the same seed gives the same numbers, and a fork does not disturb its parent's sequence of forks") {
+TEST_CASE(
+    "the same seed gives the same numbers, and a fork does not disturb its parent's sequence of "
+    "forks") {
     Random a(42);
     Random b(42);
     for (int i = 0; i < 100; ++i) CHECK(a.next() == b.next());

@@ -8,8 +8,8 @@
 
 namespace dlog {
 
-// The count uses the compiler's atomic builtins: a slice made on one core may be dropped on another, and that is the
-// only thing in the pure rooms that two threads ever touch.
+// The count uses the compiler's atomic builtins: a slice made on one core may be dropped on
+// another, and that is the only thing in the pure rooms that two threads ever touch.
 struct Buffer::Block {
     std::uint64_t references;
     std::size_t size;
@@ -65,10 +65,13 @@ Buffer Buffer::slice(std::size_t position, std::size_t length) const {
 }
 
 Buffer Buffer::slice_of(ByteView part) const {
-    DLOG_ASSERT(part.data() >= data_ && part.data() + part.size() <= data_ + size_, part.size(), size_);
+    DLOG_ASSERT(part.data() >= data_ && part.data() + part.size() <= data_ + size_, part.size(),
+                size_);
     return slice(static_cast<std::size_t>(part.data() - data_), part.size());
 }
 
-std::size_t Buffer::block_size() const { return block_ == nullptr ? 0 : block_->size; }
+std::size_t Buffer::block_size() const {
+    return block_ == nullptr ? 0 : block_->size;
+}
 
 }  // namespace dlog

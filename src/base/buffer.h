@@ -1,5 +1,5 @@
-/// A shared block of bytes. A request's frame is read into one Buffer; the batches in it, the tail that readers are
-/// served from and the bytes that go to disk are slices of that same block.
+/// A shared block of bytes. A request's frame is read into one Buffer; the batches in it, the tail
+/// that readers are served from and the bytes that go to disk are slices of that same block.
 #pragma once
 
 #include <cstddef>
@@ -9,9 +9,9 @@
 
 namespace dlog {
 
-/// A slice [offset, offset + size) of a reference-counted block. Copying shares the block; the last slice frees it.
-/// The count is atomic: slices may be dropped on any core. The bytes are not guarded: they may be written only while
-/// one core holds every slice.
+/// A slice [offset, offset + size) of a reference-counted block. Copying shares the block; the last
+/// slice frees it. The count is atomic: slices may be dropped on any core. The bytes are not
+/// guarded: they may be written only while one core holds every slice.
 class Buffer {
   public:
     Buffer() = default;

@@ -1,5 +1,5 @@
-/// Views of bytes and the loads and stores of fixed-width integers, big-endian as Kafka's wire has them and
-/// little-endian as our own files have them.
+/// Views of bytes and the loads and stores of fixed-width integers, big-endian as Kafka's wire has
+/// them and little-endian as our own files have them.
 #pragma once
 
 #include <bit>
@@ -19,9 +19,12 @@ static_assert(std::endian::native == std::endian::little, "DLog runs on little-e
 template <class T>
 [[nodiscard]] constexpr T byte_swap(T value) {
     if constexpr (sizeof(T) == 1) return value;
-    if constexpr (sizeof(T) == 2) return static_cast<T>(__builtin_bswap16(static_cast<std::uint16_t>(value)));
-    if constexpr (sizeof(T) == 4) return static_cast<T>(__builtin_bswap32(static_cast<std::uint32_t>(value)));
-    if constexpr (sizeof(T) == 8) return static_cast<T>(__builtin_bswap64(static_cast<std::uint64_t>(value)));
+    if constexpr (sizeof(T) == 2)
+        return static_cast<T>(__builtin_bswap16(static_cast<std::uint16_t>(value)));
+    if constexpr (sizeof(T) == 4)
+        return static_cast<T>(__builtin_bswap32(static_cast<std::uint32_t>(value)));
+    if constexpr (sizeof(T) == 8)
+        return static_cast<T>(__builtin_bswap64(static_cast<std::uint64_t>(value)));
 }
 
 /// Reads a T at `at`, which has at least sizeof(T) bytes.

@@ -1,5 +1,5 @@
-/// Strong types for the numbers that mean something. They do not convert into each other or into integers by
-/// themselves; `.value` is the number.
+/// Strong types for the numbers that mean something. They do not convert into each other or into
+/// integers by themselves; `.value` is the number.
 #pragma once
 
 #include <compare>

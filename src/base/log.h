@@ -1,5 +1,5 @@
-/// Structured log lines. Whoever composes the program gives a sink: text or JSON lines in the server, a recorder in
-/// the simulator. Pure rooms do not log: they return what happened.
+/// Structured log lines. Whoever composes the program gives a sink: text or JSON lines in the
+/// server, a recorder in the simulator. Pure rooms do not log: they return what happened.
 #pragma once
 
 #include <concepts>
@@ -25,7 +25,8 @@ struct LogField {
 
     LogField(std::string_view field_name, std::string_view text) : name(field_name), value(text) {}
     LogField(std::string_view field_name, const char* text) : name(field_name), value(text) {}
-    LogField(std::string_view field_name, const std::string& text) : name(field_name), value(text) {}
+    LogField(std::string_view field_name, const std::string& text)
+        : name(field_name), value(text) {}
     LogField(std::string_view field_name, bool flag)
         : name(field_name), value(flag ? "true" : "false"), is_bare(true) {}
     template <class Number>
@@ -41,7 +42,8 @@ struct LogField {
 class LogSink {
   public:
     virtual ~LogSink() = default;
-    virtual void write(LogLevel level, std::string_view message, std::span<const LogField> fields) = 0;
+    virtual void write(LogLevel level, std::string_view message,
+                       std::span<const LogField> fields) = 0;
     [[nodiscard]] virtual bool is_enabled(LogLevel level) const = 0;
 
     void debug(std::string_view message, std::initializer_list<LogField> fields = {}) {

@@ -15,7 +15,9 @@ std::uint64_t splitmix(std::uint64_t& x) {
     return z ^ (z >> 31);
 }
 
-constexpr std::uint64_t rotate_left(std::uint64_t x, int k) { return (x << k) | (x >> (64 - k)); }
+constexpr std::uint64_t rotate_left(std::uint64_t x, int k) {
+    return (x << k) | (x >> (64 - k));
+}
 
 }  // namespace
 
@@ -52,6 +54,8 @@ bool Random::chance(std::uint64_t numerator, std::uint64_t denominator) {
     return below(denominator) < numerator;
 }
 
-Random Random::fork() { return Random(next()); }
+Random Random::fork() {
+    return Random(next());
+}
 
 }  // namespace dlog

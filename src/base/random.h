@@ -1,4 +1,5 @@
-/// A small seeded generator (xoshiro256**, Blackman and Vigna 2018). Same seed, same numbers, on every machine.
+/// A small seeded generator (xoshiro256**, Blackman and Vigna 2018). Same seed, same numbers, on
+/// every machine.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +17,8 @@ class Random {
     [[nodiscard]] std::int64_t between(std::int64_t low, std::int64_t high);
     /// True with probability numerator/denominator.
     [[nodiscard]] bool chance(std::uint64_t numerator, std::uint64_t denominator);
-    /// A generator whose stream is independent of this one's later numbers; one per component keeps their draws apart.
+    /// A generator whose stream is independent of this one's later numbers; one per component keeps
+    /// their draws apart.
     [[nodiscard]] Random fork();
 
   private:

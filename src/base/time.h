@@ -17,12 +17,21 @@ struct Duration {
     constexpr Duration operator*(std::int64_t factor) const { return {ns * factor}; }
 };
 
-[[nodiscard]] constexpr Duration nanoseconds(std::int64_t n) { return {n}; }
-[[nodiscard]] constexpr Duration microseconds(std::int64_t n) { return {n * 1'000}; }
-[[nodiscard]] constexpr Duration milliseconds(std::int64_t n) { return {n * 1'000'000}; }
-[[nodiscard]] constexpr Duration seconds(std::int64_t n) { return {n * 1'000'000'000}; }
+[[nodiscard]] constexpr Duration nanoseconds(std::int64_t n) {
+    return {n};
+}
+[[nodiscard]] constexpr Duration microseconds(std::int64_t n) {
+    return {n * 1'000};
+}
+[[nodiscard]] constexpr Duration milliseconds(std::int64_t n) {
+    return {n * 1'000'000};
+}
+[[nodiscard]] constexpr Duration seconds(std::int64_t n) {
+    return {n * 1'000'000'000};
+}
 
-/// A point on a monotonic clock, in nanoseconds since an arbitrary start. Comparable only within one process.
+/// A point on a monotonic clock, in nanoseconds since an arbitrary start. Comparable only within
+/// one process.
 struct Instant {
     std::int64_t ns = 0;
     constexpr auto operator<=>(const Instant&) const = default;

@@ -8,7 +8,8 @@
 
 namespace dlog::port {
 
-/// A one-shot alarm that its owner embeds. It fires on its clock's core. Destroying an armed timer disarms it.
+/// A one-shot alarm that its owner embeds. It fires on its clock's core. Destroying an armed timer
+/// disarms it.
 class Timer {
   public:
     Timer() = default;

@@ -31,7 +31,8 @@ Task<DiskResult<Buffer>> read_file(Disk& disk, std::string path, std::uint64_t l
     DLOG_CO_TRY_ASSIGN(const FileInfo info, co_await disk.stat(file));
     if (info.size_bytes > limit_bytes) co_return unexpected(DiskError::kIo);
     Buffer contents = Buffer::allocate(info.size_bytes);
-    DLOG_CO_TRY_ASSIGN(const std::size_t count, co_await disk.read(file, 0, contents.mutable_view()));
+    DLOG_CO_TRY_ASSIGN(const std::size_t count,
+                       co_await disk.read(file, 0, contents.mutable_view()));
     co_return contents.slice(0, count);
 }
 
@@ -44,9 +45,11 @@ Task<DiskResult<void>> replace_file(Disk& disk, std::string path, Buffer content
     DLOG_CO_TRY(co_await disk.write(file, 0, std::move(parts)));
     std::vector<FilePtr> files;
     files.push_back(file);
-    DLOG_CO_TRY(co_await disk.sync(std::move(files)));
+    DLOG_CO_TRY(co_await disk.sync(std::move(files), {}));
     DLOG_CO_TRY(co_await disk.rename(temporary, path));
-    co_return co_await disk.sync_directory(parent_path(path));
+    std::vector<std::string> directories;
+    directories.push_back(parent_path(path));
+    co_return co_await disk.sync({}, std::move(directories));
 }
 
 std::string parent_path(std::string_view path) {

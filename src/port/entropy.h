@@ -1,4 +1,5 @@
-/// The Entropy port: numbers that nobody can predict (the system's generator), or that a seed decides (the simulator).
+/// The Entropy port: numbers that nobody can predict (the system's generator), or that a seed
+/// decides (the simulator).
 #pragma once
 
 #include <cstdint>

@@ -17,8 +17,8 @@
 namespace dlog::port {
 
 enum class NetError : std::uint8_t {
-    kClosed,        ///< This side closed it, or the node is stopping.
-    kReset,         ///< The peer went away, or the network lost it.
+    kClosed,  ///< This side closed it, or the node is stopping.
+    kReset,   ///< The peer went away, or the network lost it.
     kRefused,
     kUnreachable,
     kUnknownHost,
@@ -26,7 +26,7 @@ enum class NetError : std::uint8_t {
     kTooManyFiles,
     kDenied,
     kTimedOut,
-    kFile,          ///< A file range being sent could not be read.
+    kFile,  ///< A file range being sent could not be read.
 };
 
 [[nodiscard]] std::string_view net_error_name(NetError error);
@@ -45,7 +45,8 @@ struct Endpoint {
 /// Parses "host:port", "[v6]:port" or ":port" (host "0.0.0.0"); false when it is neither.
 [[nodiscard]] bool parse_endpoint(std::string_view text, Endpoint& endpoint);
 
-/// Bytes [position, position + length) of a file, sent without passing through this process where the system can.
+/// Bytes [position, position + length) of a file, sent without passing through this process where
+/// the system can.
 struct FileRange {
     FilePtr file;
     std::uint64_t position = 0;
@@ -55,8 +56,8 @@ struct FileRange {
 /// One piece of what is written to a connection.
 using OutPart = std::variant<Buffer, FileRange>;
 
-/// One stream. At most one read and one write are under way at a time. Every pending operation ends with kClosed when
-/// `close` is called. Dropping the object closes it; nothing may be pending then.
+/// One stream. At most one read and one write are under way at a time. Every pending operation ends
+/// with kClosed when `close` is called. Dropping the object closes it; nothing may be pending then.
 class Connection {
   public:
     virtual ~Connection() = default;
@@ -84,13 +85,14 @@ using ListenerPtr = std::unique_ptr<Listener>;
 class Net {
   public:
     virtual ~Net() = default;
-    /// Several cores of one node may listen on the same endpoint; each new connection goes to one of them.
+    /// Several cores of one node may listen on the same endpoint; each new connection goes to one
+    /// of them.
     virtual Task<NetResult<ListenerPtr>> listen(Endpoint endpoint) = 0;
     virtual Task<NetResult<ConnectionPtr>> connect(Endpoint endpoint) = 0;
 };
 
-/// Reads exactly into.size() bytes. False when the peer finished before the first byte; kReset when it finished
-/// after it.
+/// Reads exactly into.size() bytes. False when the peer finished before the first byte; kReset when
+/// it finished after it.
 Task<NetResult<bool>> read_exactly(Connection& connection, MutableBytes into);
 
 }  // namespace dlog::port

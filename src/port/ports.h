@@ -13,7 +13,8 @@ class Net;
 class Spawn;
 class Entropy;
 
-/// References to one core's ports. Whoever composes the program keeps the bodies alive longer than every driver.
+/// References to one core's ports. Whoever composes the program keeps the bodies alive longer than
+/// every driver.
 struct Ports {
     Clock& clock;
     Disk& disk;

@@ -2,7 +2,9 @@
 
 namespace dlog::port {
 
-Notifier::Waiter Notifier::wait() { return Waiter(*this, nullptr, kNever); }
+Notifier::Waiter Notifier::wait() {
+    return Waiter(*this, nullptr, kNever);
+}
 
 Notifier::Waiter Notifier::wait_until(Clock& clock, Instant deadline) {
     return Waiter(*this, &clock, deadline);
@@ -31,8 +33,9 @@ void Notifier::unlink(Waiter& waiter) {
 }
 
 void Notifier::notify_all() {
-    // A resumed coroutine may wait here again, or its timer may resume another waiter: each round takes the first of
-    // those who were waiting when the call came, which stay in front of any newcomer.
+    // A resumed coroutine may wait here again, or its timer may resume another waiter: each round
+    // takes the first of those who were waiting when the call came, which stay in front of any
+    // newcomer.
     Waiter* const newest = last_;
     while (first_ != nullptr) {
         Waiter* const waiter = first_;

@@ -25,7 +25,8 @@ class Notifier {
     class Waiter;
     /// `co_await notifier.wait()`.
     [[nodiscard]] Waiter wait();
-    /// `bool notified = co_await notifier.wait_until(clock, deadline)`: false when the deadline came first.
+    /// `bool notified = co_await notifier.wait_until(clock, deadline)`: false when the deadline
+    /// came first.
     [[nodiscard]] Waiter wait_until(Clock& clock, Instant deadline);
 
   private:

@@ -1,4 +1,5 @@
-/// `Task<T>`: a coroutine that starts when it is awaited and hands its result to the one that awaits it.
+/// `Task<T>`: a coroutine that starts when it is awaited and hands its result to the one that
+/// awaits it.
 #pragma once
 
 #include <coroutine>
@@ -84,7 +85,8 @@ class [[nodiscard]] Task {
         T await_resume() const { return handle.promise().take(); }
     };
 
-    /// The frame lives as long as this Task object, which the awaiting expression keeps until its end.
+    /// The frame lives as long as this Task object, which the awaiting expression keeps until its
+    /// end.
     Awaiter operator co_await() && {
         DLOG_ASSERT(handle_);
         return Awaiter{handle_};
@@ -122,6 +124,8 @@ struct Detached {
 }  // namespace detail
 
 /// Runs `task` here and now until it first suspends; from then on it lives by itself.
-inline detail::Detached start_detached(Task<void> task) { co_await std::move(task); }
+inline detail::Detached start_detached(Task<void> task) {
+    co_await std::move(task);
+}
 
 }  // namespace dlog::port
