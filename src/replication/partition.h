@@ -1,0 +1,170 @@
+/// One replica of one partition on its owner core: appending, flushing, committing and serving as
+/// separate steps.
+#pragma once
+
+#include <cstdint>
+#include <expected>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/buffer.h"
+#include "base/ids.h"
+#include "base/time.h"
+#include "port/net.h"
+#include "port/sync.h"
+#include "port/task.h"
+#include "storage/log_config.h"
+
+namespace dlog::port {
+struct Ports;
+}
+namespace dlog::storage {
+class Log;
+}
+
+namespace dlog::replication {
+
+class Flusher;
+class SegmentFiles;
+
+/// Why an operation on a partition failed.
+enum class Error : std::uint8_t {
+    kClosed,         ///< The partition was removed, or the node is stopping.
+    kStorageFull,    ///< No space: nothing of this append is kept. Served again when space returns.
+    kStorageFailed,  ///< The device failed; the log says where.
+    kOffsetOutOfRange,    ///< Below the log start or above the log's end.
+    kCorrupt,             ///< The bytes at this offset are damaged on disk.
+    kOutOfOrderSequence,  ///< KIP-98: a gap in the producer's sequence numbers.
+    kDuplicateSequence,   ///< KIP-98: older than the last five batches; its offset is no longer
+                          ///< known.
+    kFencedProducer,      ///< KIP-98: a newer epoch of this producer id has written.
+    kUnknownProducer,
+    kBatchTooLarge,  ///< Larger than segment.bytes.
+    kEpochTooNew,    ///< The asker knows a later leader epoch than this replica.
+};
+
+[[nodiscard]] std::string_view error_name(Error error);
+
+template <class T>
+using Result = std::expected<T, Error>;
+
+/// What names a partition and places its folder.
+struct PartitionKey {
+    std::string topic;
+    TopicId topic_id;
+    PartitionId partition;
+};
+
+/// An append that has its offsets but is not committed yet. `partition.committed(admitted)` waits
+/// for that.
+struct Admitted {
+    Offset base_offset;
+    Offset next_offset;                        ///< One past the batch's last record.
+    Timestamp log_append_time = kNoTimestamp;  ///< Set under message.timestamp.type=LogAppendTime.
+    Offset log_start_offset;
+    std::uint64_t generation = 0;  ///< Which of the log's histories the offsets belong to.
+};
+
+struct ReadRequest {
+    Offset from;
+    std::size_t max_bytes = 0;
+    /// Serve the first batch whole even when it is larger than max_bytes (KIP-74).
+    bool at_least_one = false;
+};
+
+/// Whole batches (the last may be cut short when it comes from a file), ready to be written to a
+/// connection.
+struct ReadResult {
+    std::vector<port::OutPart> parts;
+    std::size_t size_bytes = 0;
+    Offset high_watermark;
+    Offset log_start_offset;
+};
+
+struct TimestampOffset {
+    Offset offset = kNoOffset;
+    Timestamp timestamp = kNoTimestamp;
+    LeaderEpoch leader_epoch = kNoEpoch;
+};
+
+struct EpochEnd {
+    LeaderEpoch epoch = kNoEpoch;
+    Offset end_offset = kNoOffset;
+};
+
+/// What a producer last did here, for DescribeProducers and tests.
+struct PartitionStatus {
+    Offset log_start_offset;
+    Offset high_watermark;
+    Offset log_end_offset;
+    std::uint64_t size_bytes = 0;
+    std::uint64_t segment_count = 0;
+    LeaderEpoch leader_epoch;
+};
+
+/// Belongs to one core: every call, and the last release, happen there. A call that waits ends with
+/// kClosed when the partition closes.
+class Partition {
+  public:
+    Partition(const port::Ports& ports, Flusher& flusher, SegmentFiles& files, PartitionKey key,
+              std::unique_ptr<storage::Log> log);
+    Partition(const Partition&) = delete;
+    Partition& operator=(const Partition&) = delete;
+    ~Partition();
+
+    [[nodiscard]] const PartitionKey& key() const { return key_; }
+    [[nodiscard]] LeaderEpoch leader_epoch() const { return epoch_; }
+    [[nodiscard]] const storage::LogConfig& config() const;
+    void set_config(const storage::LogConfig& config);
+
+    /// Takes one batch that `record::validate_for_produce` accepted, gives it offsets and this
+    /// leader's epoch (in place: the caller's frame is patched) and queues it for the disk. Never
+    /// waits. A duplicate of an idempotent producer's recent batch is admitted with the offsets it
+    /// got the first time.
+    [[nodiscard]] Result<Admitted> append(Buffer batch, Timestamp now);
+
+    /// Waits until everything up to `admitted` is committed: on stable storage, or in the system's
+    /// cache under write.caching. Fails when it was lost on the way (kStorageFull, kStorageFailed,
+    /// kClosed).
+    [[nodiscard]] port::Task<Result<void>> committed(Admitted admitted);
+
+    /// Committed batches from the one that holds `request.from`; empty at the high watermark. When
+    /// the bytes are in memory, `read_now` answers without waiting; otherwise it is nullopt and
+    /// `read` goes to the disk.
+    [[nodiscard]] std::optional<Result<ReadResult>> read_now(const ReadRequest& request);
+    [[nodiscard]] port::Task<Result<ReadResult>> read(ReadRequest request);
+
+    /// Signalled when the high watermark or the log start moved, or the partition closed.
+    [[nodiscard]] port::Notifier& progress() { return progress_; }
+    [[nodiscard]] bool is_closed() const { return is_closed_; }
+
+    [[nodiscard]] Offset log_start_offset() const;
+    [[nodiscard]] Offset high_watermark() const { return high_watermark_; }
+    [[nodiscard]] Offset log_end_offset() const;
+    [[nodiscard]] PartitionStatus status() const;
+
+    /// The first committed record whose timestamp is at or after `time`; offset kNoOffset when
+    /// there is none.
+    [[nodiscard]] port::Task<Result<TimestampOffset>> offset_for_timestamp(Timestamp time);
+    /// The committed record with the largest timestamp (KIP-734).
+    [[nodiscard]] port::Task<Result<TimestampOffset>> offset_of_max_timestamp();
+    /// The largest epoch not above `epoch` and where it ends (KIP-101, KIP-320).
+    [[nodiscard]] Result<EpochEnd> end_of_epoch(LeaderEpoch epoch) const;
+    /// The epoch under which `offset` was written.
+    [[nodiscard]] LeaderEpoch epoch_of(Offset offset) const;
+
+  private:
+    const port::Ports& ports_;
+    PartitionKey key_;
+    LeaderEpoch epoch_;
+    Offset high_watermark_;
+    port::Notifier progress_;
+    bool is_closed_ = false;
+    std::unique_ptr<storage::Log> log_;
+};
+using PartitionPtr = std::shared_ptr<Partition>;
+
+}  // namespace dlog::replication

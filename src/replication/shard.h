@@ -1,0 +1,77 @@
+/// All partitions of one core: opening with recovery, flushing together, retention, checkpoints,
+/// removal.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/time.h"
+#include "port/ports.h"
+#include "port/task.h"
+#include "replication/partition.h"
+
+namespace dlog::replication {
+
+struct ShardConfig {
+    std::string data_dir;               ///< Partitions live in data_dir/topics.
+    std::size_t tail_bytes = 64 << 20;  ///< Recent batches kept in memory, all partitions together.
+    std::size_t max_open_files = 4096;
+    Duration retention_interval = seconds(300);  ///< log.retention.check.interval.ms
+    Duration checkpoint_interval =
+        seconds(5);  ///< How stale a recovery point may get while data comes in.
+};
+
+/// Counted since the start; the caller renders them.
+struct ShardMetrics {
+    std::uint64_t appended_batches = 0;
+    std::uint64_t appended_bytes = 0;
+    std::uint64_t syncs = 0;              ///< Calls of Disk::sync by the flusher.
+    std::uint64_t synced_partitions = 0;  ///< Partitions these calls covered, summed.
+    std::uint64_t write_failures = 0;
+    std::uint64_t tail_bytes_held = 0;
+    std::uint64_t partitions = 0;
+    std::uint64_t segments = 0;
+    std::uint64_t damaged_ranges = 0;
+    std::uint64_t deleted_segments = 0;
+};
+
+/// Belongs to one core.
+class Shard {
+  public:
+    Shard(const port::Ports& ports, ShardConfig config);
+    Shard(const Shard&) = delete;
+    Shard& operator=(const Shard&) = delete;
+    ~Shard();
+
+    /// Starts the flusher, retention and checkpoint loops.
+    void start();
+    /// Flushes and checkpoints everything, closes all partitions and waits until nothing is under
+    /// way.
+    [[nodiscard]] port::Task<void> stop();
+
+    /// Opens the partition, recovering what is on disk; a partition that has no folder yet is
+    /// empty, and its folder is made with its first append. Offsets appended from now on bear
+    /// `epoch`.
+    [[nodiscard]] port::Task<Result<PartitionPtr>> open(PartitionKey key, storage::LogConfig config,
+                                                        LeaderEpoch epoch);
+    /// nullptr when this core does not hold it.
+    [[nodiscard]] PartitionPtr find(TopicId topic, PartitionId partition) const;
+    /// Closes the partition and deletes its folder.
+    [[nodiscard]] port::Task<Result<void>> remove(TopicId topic, PartitionId partition);
+
+    [[nodiscard]] ShardMetrics metrics() const;
+
+  private:
+    struct Impl;
+    std::unique_ptr<Impl> impl_;
+};
+
+/// The folder of a partition under the data folder: topics/<topic>/<partition>-<first 8 hex digits
+/// of the topic id>.
+[[nodiscard]] std::string partition_folder(const std::string& data_dir, const PartitionKey& key);
+
+}  // namespace dlog::replication
