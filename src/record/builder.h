@@ -1,0 +1,65 @@
+/// Makes record batches, and makes one again with another codec.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "base/buffer.h"
+#include "base/bytes.h"
+#include "base/ids.h"
+#include "base/time.h"
+#include "codec/compression.h"
+#include "record/batch.h"
+#include "record/error.h"
+#include "record/reader.h"
+
+namespace dlog::record {
+
+/// What a batch says of itself beside its records.
+struct BatchSpec {
+    Offset base_offset{0};
+    LeaderEpoch leader_epoch = kNoEpoch;
+    Compression compression = Compression::kNone;
+    std::optional<int> level;  ///< the codec's default without a value
+    ProducerId producer_id = kNoProducer;
+    ProducerEpoch producer_epoch = kNoProducerEpoch;
+    std::int32_t base_sequence = kNoSequence;
+    bool is_transactional = false;
+    bool is_control = false;
+    /// When set, the batch is LogAppendTime with this time.
+    std::optional<Timestamp> log_append_time;
+};
+
+/// Collects records and builds one batch of them. The first record's timestamp is the base
+/// timestamp.
+class BatchBuilder {
+  public:
+    explicit BatchBuilder(const BatchSpec& spec) : spec_(spec) {}
+
+    void append(Timestamp timestamp, std::optional<ByteView> key, std::optional<ByteView> value,
+                std::span<const RecordHeader> headers = {});
+    [[nodiscard]] std::int32_t record_count() const { return record_count_; }
+    /// The size that an uncompressed batch of the records so far has.
+    [[nodiscard]] std::size_t size_bytes() const { return kBatchHeaderSize + records_.size(); }
+
+    /// The batch; at least one record has been appended. The builder is then empty again.
+    [[nodiscard]] Result<Buffer> build();
+
+  private:
+    BatchSpec spec_;
+    std::vector<std::uint8_t> records_;
+    Timestamp base_timestamp_ = kNoTimestamp;
+    Timestamp max_timestamp_ = kNoTimestamp;
+    std::int32_t record_count_ = 0;
+};
+
+/// The same batch (offsets, epochs, timestamps, producer, records byte for byte) with its records
+/// compressed by `target`, for a broker's compression.type. `batch` is whole and has been
+/// validated.
+[[nodiscard]] Result<Buffer> recompress(ByteView batch, Compression target,
+                                        std::optional<int> level, ReaderScratch& scratch);
+
+}  // namespace dlog::record
