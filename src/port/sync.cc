@@ -1,6 +1,13 @@
 #include "port/sync.h"
 
+#include "port/teardown.h"
+
 namespace dlog::port {
+
+Notifier::~Notifier() {
+    DLOG_ASSERT(waiters_.is_alone() || Teardown::is_under_way());
+    while (!waiters_.is_alone()) waiters_.next->unlink();
+}
 
 Notifier::Waiter Notifier::wait() {
     return Waiter(*this, nullptr, kNever);
@@ -12,39 +19,29 @@ Notifier::Waiter Notifier::wait_until(Clock& clock, Instant deadline) {
 
 void Notifier::Waiter::await_suspend(std::coroutine_handle<> handle) {
     handle_ = handle;
-    previous_ = owner_.last_;
-    if (owner_.last_ != nullptr) owner_.last_->next_ = this;
-    owner_.last_ = this;
-    if (owner_.first_ == nullptr) owner_.first_ = this;
+    insert_before(owner_.waiters_);
     if (clock_ != nullptr && wanted_ != kNever) clock_->arm(*this, wanted_);
 }
 
 void Notifier::Waiter::fired() {
-    owner_.unlink(*this);
+    unlink();
     was_notified_ = false;
     handle_.resume();
 }
 
-void Notifier::unlink(Waiter& waiter) {
-    (waiter.previous_ != nullptr ? waiter.previous_->next_ : first_) = waiter.next_;
-    (waiter.next_ != nullptr ? waiter.next_->previous_ : last_) = waiter.previous_;
-    waiter.previous_ = nullptr;
-    waiter.next_ = nullptr;
-}
-
 void Notifier::notify_all() {
-    // A resumed coroutine may wait here again, or its timer may resume another waiter: each round
-    // takes the first of those who were waiting when the call came, which stay in front of any
-    // newcomer.
-    Waiter* const newest = last_;
-    while (first_ != nullptr) {
-        Waiter* const waiter = first_;
-        const bool is_newest = waiter == newest;
-        unlink(*waiter);
+    if (waiters_.is_alone() || Teardown::is_under_way()) return;
+    // Those who wait now move to a list of this call's own: a resumed coroutine may wait here
+    // again, destroy another waiter or this very Notifier.
+    detail::WaitLink woken;
+    woken.insert_before(waiters_);
+    waiters_.unlink();
+    while (!woken.is_alone()) {
+        auto* const waiter = static_cast<Waiter*>(woken.next);
+        waiter->unlink();
         if (waiter->clock_ != nullptr) waiter->clock_->disarm(*waiter);
         waiter->was_notified_ = true;
         waiter->handle_.resume();
-        if (is_newest) break;
     }
 }
 

@@ -10,17 +10,46 @@
 
 namespace dlog::port {
 
-/// Wakes all who wait. There is no stored signal: check the condition, then wait, in a loop.
+namespace detail {
+
+/// A place in a circular list; alone, it points at itself.
+struct WaitLink {
+    WaitLink* previous = this;
+    WaitLink* next = this;
+
+    WaitLink() = default;
+    WaitLink(const WaitLink&) = delete;
+    WaitLink& operator=(const WaitLink&) = delete;
+    ~WaitLink() { unlink(); }
+    [[nodiscard]] bool is_alone() const { return next == this; }
+    void unlink() {
+        previous->next = next;
+        next->previous = previous;
+        previous = this;
+        next = this;
+    }
+    void insert_before(WaitLink& place) {
+        previous = place.previous;
+        next = &place;
+        previous->next = this;
+        place.previous = this;
+    }
+};
+
+}  // namespace detail
+
+/// Wakes all who wait. There is no stored signal: check the condition, then wait, in a loop. A
+/// coroutine that is destroyed while it waits leaves the list.
 class Notifier {
   public:
     Notifier() = default;
     Notifier(const Notifier&) = delete;
     Notifier& operator=(const Notifier&) = delete;
-    ~Notifier() { DLOG_ASSERT(first_ == nullptr); }
+    ~Notifier();
 
     /// Resumes, in the order they came, those who were waiting at the time of the call.
     void notify_all();
-    [[nodiscard]] bool has_waiters() const { return first_ != nullptr; }
+    [[nodiscard]] bool has_waiters() const { return !waiters_.is_alone(); }
 
     class Waiter;
     /// `co_await notifier.wait()`.
@@ -30,12 +59,10 @@ class Notifier {
     [[nodiscard]] Waiter wait_until(Clock& clock, Instant deadline);
 
   private:
-    void unlink(Waiter& waiter);
-    Waiter* first_ = nullptr;
-    Waiter* last_ = nullptr;
+    detail::WaitLink waiters_;
 };
 
-class Notifier::Waiter final : private Timer {
+class Notifier::Waiter final : private Timer, private detail::WaitLink {
   public:
     Waiter(Notifier& owner, Clock* clock, Instant deadline)
         : owner_(owner), clock_(clock), wanted_(deadline) {}
@@ -50,8 +77,6 @@ class Notifier::Waiter final : private Timer {
     Clock* clock_;
     Instant wanted_;
     std::coroutine_handle<> handle_;
-    Waiter* previous_ = nullptr;
-    Waiter* next_ = nullptr;
     bool was_notified_ = false;
 };
 
