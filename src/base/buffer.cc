@@ -70,6 +70,10 @@ Buffer Buffer::slice_of(ByteView part) const {
     return slice(static_cast<std::size_t>(part.data() - data_), part.size());
 }
 
+bool Buffer::is_sole_slice() const {
+    return block_ != nullptr && __atomic_load_n(&block_->references, __ATOMIC_ACQUIRE) == 1;
+}
+
 std::size_t Buffer::block_size() const {
     return block_ == nullptr ? 0 : block_->size;
 }

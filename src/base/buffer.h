@@ -37,6 +37,8 @@ class Buffer {
     [[nodiscard]] Buffer slice_of(ByteView part) const;
     /// What holding this slice keeps in memory: the whole block's size.
     [[nodiscard]] std::size_t block_size() const;
+    /// True when no other slice of the block is alive: its bytes may be written over.
+    [[nodiscard]] bool is_sole_slice() const;
     [[nodiscard]] bool shares_block_with(const Buffer& other) const {
         return block_ != nullptr && block_ == other.block_;
     }

@@ -19,29 +19,38 @@ Notifier::Waiter Notifier::wait_until(Clock& clock, Instant deadline) {
 
 void Notifier::Waiter::await_suspend(std::coroutine_handle<> handle) {
     handle_ = handle;
-    insert_before(owner_.waiters_);
+    owner_.add(*this);
     if (clock_ != nullptr && wanted_ != kNever) clock_->arm(*this, wanted_);
 }
 
 void Notifier::Waiter::fired() {
-    unlink();
+    stop_listening();
     was_notified_ = false;
     handle_.resume();
 }
 
+void Notifier::Waiter::notified() {
+    if (clock_ != nullptr) clock_->disarm(*this);
+    was_notified_ = true;
+    handle_.resume();
+}
+
+void Notifier::add(Listener& listener) {
+    DLOG_ASSERT(!listener.is_listening());
+    listener.insert_before(waiters_);
+}
+
 void Notifier::notify_all() {
     if (waiters_.is_alone() || Teardown::is_under_way()) return;
-    // Those who wait now move to a list of this call's own: a resumed coroutine may wait here
-    // again, destroy another waiter or this very Notifier.
+    // Those who wait now move to a list of this call's own: a called listener may wait here
+    // again, destroy another one or this very Notifier.
     detail::WaitLink woken;
     woken.insert_before(waiters_);
     waiters_.unlink();
     while (!woken.is_alone()) {
-        auto* const waiter = static_cast<Waiter*>(woken.next);
-        waiter->unlink();
-        if (waiter->clock_ != nullptr) waiter->clock_->disarm(*waiter);
-        waiter->was_notified_ = true;
-        waiter->handle_.resume();
+        auto* const listener = static_cast<Listener*>(woken.next);
+        listener->unlink();
+        listener->notified();
     }
 }
 

@@ -51,7 +51,12 @@ class Notifier {
     void notify_all();
     [[nodiscard]] bool has_waiters() const { return !waiters_.is_alone(); }
 
+    class Listener;
     class Waiter;
+    /// Calls `listener` at the next notification, once; it listens nowhere else. By a listener at
+    /// each, one coroutine waits for many notifiers.
+    void add(Listener& listener);
+
     /// `co_await notifier.wait()`.
     [[nodiscard]] Waiter wait();
     /// `bool notified = co_await notifier.wait_until(clock, deadline)`: false when the deadline
@@ -62,7 +67,21 @@ class Notifier {
     detail::WaitLink waiters_;
 };
 
-class Notifier::Waiter final : private Timer, private detail::WaitLink {
+/// What a notification calls. Destroying it, or `stop_listening`, takes it back.
+class Notifier::Listener : private detail::WaitLink {
+  public:
+    [[nodiscard]] bool is_listening() const { return !is_alone(); }
+    void stop_listening() { unlink(); }
+
+  protected:
+    ~Listener() = default;
+    virtual void notified() = 0;
+
+  private:
+    friend class Notifier;
+};
+
+class Notifier::Waiter final : private Timer, private Listener {
   public:
     Waiter(Notifier& owner, Clock* clock, Instant deadline)
         : owner_(owner), clock_(clock), wanted_(deadline) {}
@@ -73,6 +92,7 @@ class Notifier::Waiter final : private Timer, private detail::WaitLink {
   private:
     friend class Notifier;
     void fired() override;
+    void notified() override;
     Notifier& owner_;
     Clock* clock_;
     Instant wanted_;
