@@ -54,13 +54,10 @@ template <class... Values>
 }  // namespace dlog
 
 /// Aborts with the condition and the named values when `condition` is false.
-#define DLOG_ASSERT(condition, ...)                                              \
-    do {                                                                         \
-        if (!(condition)) [[unlikely]] {                                         \
-            ::dlog::assert_failed_with(__FILE__, __LINE__, #condition,           \
-                                       #__VA_ARGS__ __VA_OPT__(, ) __VA_ARGS__); \
-        }                                                                        \
-    } while (false)
+#define DLOG_ASSERT(condition, ...)                                           \
+    ((condition) ? static_cast<void>(0)                                       \
+                 : ::dlog::assert_failed_with(__FILE__, __LINE__, #condition, \
+                                              #__VA_ARGS__ __VA_OPT__(, ) __VA_ARGS__))
 
 /// Marks a place that control cannot reach.
 #define DLOG_UNREACHABLE() ::dlog::assert_failed(__FILE__, __LINE__, "unreachable", "", nullptr, 0)

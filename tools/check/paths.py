@@ -6,7 +6,7 @@ import re
 import tree
 
 # Written in pieces, so that this file does not find itself.
-PLACES = "|".join(["root", "work", "home/[a-z]", "Users", "mnt", "opt/wheels"])
+PLACES = "|".join(["root", "work", "home/[a-z]+", "Users", "mnt", "opt/wheels"])
 MACHINE_PATH = re.compile(rf"(?<![\w.$}}])/({PLACES})(/|\b)")
 BINARY = {".bin", ".log", ".gz", ".zst", ".lz4", ".snappy", ".png"}
 

@@ -1,4 +1,4 @@
-"""Each folder of src/ has a short README, a line in layers.txt and one in docs/architecture.md, which lists no other."""
+"""Each folder of src/ has a short README, a line in layers.txt and one in docs/architecture.md, which has no other."""
 
 import pathlib
 import re
