@@ -164,7 +164,7 @@ TIDY_BREACHES = {
     "cppcoreguidelines-avoid-reference-coroutine-parameters": "#include <coroutine>\nstruct Task {\n"
     "    struct promise_type {\n        Task get_return_object();\n        std::suspend_never initial_suspend();\n"
     "        std::suspend_never final_suspend() noexcept;\n        void return_void();\n"
-    "        void unhandled_exception();\n    };\n};\nTask f(int& x) {\n    x = 1;\n    co_return;\n}\n",
+    "        void unhandled_exception();\n    };\n};\nTask f(const int& x) {\n    (void)x;\n    co_return;\n}\n",
 }
 
 
@@ -188,6 +188,12 @@ def compiled(tree, name, text):
 def test_clang_tidy_finds_the_breach(tidy_tree, rule):
     compiled(tidy_tree, "src/log/bad.cc", TIDY_BREACHES[rule])
     assert any(rule in problem for problem in tidy.check(tidy_tree))
+
+
+def test_a_coroutine_may_borrow_a_service(tidy_tree):
+    breach = TIDY_BREACHES["cppcoreguidelines-avoid-reference-coroutine-parameters"]
+    compiled(tidy_tree, "src/log/good.cc", breach.replace("const int& x", "int& x"))
+    assert tidy.check(tidy_tree) == []
 
 
 def test_clang_tidy_remembers_a_clean_file_and_looks_again_when_it_changes(tidy_tree, monkeypatch):
