@@ -1,0 +1,42 @@
+/// The file `log.checkpoint`: what a restart needs to know of a partition's log without reading its
+/// segments. docs/formats/checkpoint.md describes every byte.
+#pragma once
+
+#include <vector>
+
+#include "base/buffer.h"
+#include "base/bytes.h"
+#include "base/ids.h"
+#include "base/time.h"
+#include "storage/epochs.h"
+#include "storage/error.h"
+#include "storage/producers.h"
+#include "storage/segment.h"
+
+namespace dlog::storage {
+
+/// A log as of its recovery point: everything before that point is on stable storage, and the
+/// states of producers and epochs are what the batches before it made them.
+struct LogImage {
+    Offset log_start_offset;
+    /// In ascending order; the last one is the active segment, and its end_offset and size_bytes
+    /// are the recovery point. Never empty.
+    std::vector<Segment> segments;
+    /// Timestamp of the active segment's first batch, for segment.ms.
+    Timestamp active_first_timestamp = kNoTimestamp;
+    /// Nothing was written after the recovery point: the node was stopped in order.
+    bool is_clean = false;
+    std::vector<EpochStart> epochs;
+    ProducerMap producers;
+
+    [[nodiscard]] LogPosition recovery_point() const {
+        const Segment& active = segments.back();
+        return {active.end_offset, active.base_offset, active.size_bytes};
+    }
+};
+
+[[nodiscard]] Buffer encode_checkpoint(const LogImage& image);
+/// Any changed, missing or surplus byte is an error.
+[[nodiscard]] Result<LogImage> decode_checkpoint(ByteView file);
+
+}  // namespace dlog::storage

@@ -1,0 +1,256 @@
+/// One partition's log: appends, flushing, reads and retention as plans over bytes. The driver
+/// performs the plans and reports back.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <variant>
+#include <vector>
+
+#include "base/buffer.h"
+#include "base/ids.h"
+#include "base/time.h"
+#include "storage/checkpoint.h"
+#include "storage/epochs.h"
+#include "storage/error.h"
+#include "storage/index.h"
+#include "storage/log_config.h"
+#include "storage/producers.h"
+#include "storage/segment.h"
+#include "storage/tail.h"
+#include "storage/verified.h"
+#include "storage/write_plan.h"
+
+namespace dlog::storage {
+
+struct Appended {
+    Offset base_offset;
+    Offset next_offset;
+    Timestamp log_append_time = kNoTimestamp;  ///< under message.timestamp.type=LogAppendTime
+    /// The batch was there already: nothing was appended, the offsets are those of the first time.
+    bool is_duplicate = false;
+};
+
+/// Steps to be performed in order. `written` or `write_failed` answers it before the next one.
+struct WritePlan {
+    std::vector<WriteStep> steps;
+    std::uint64_t size_bytes = 0;
+    bool changes_folder = false;  ///< Names were made or removed: sync the folder too.
+    [[nodiscard]] bool empty() const { return steps.empty(); }
+};
+
+/// A point up to which a driver is going to sync.
+struct SyncTarget {
+    Offset end_offset;
+    std::vector<Offset> segments;  ///< The .log files to sync, none when there is nothing to do.
+};
+
+/// Appends that are gone: their offsets will be given to other records.
+struct LostRange {
+    Offset begin_offset;
+    Offset end_offset;
+};
+
+struct ReadRequest {
+    Offset from;
+    Offset limit;  ///< Only batches that end at or before it: the high watermark.
+    std::size_t max_bytes = 0;
+    bool at_least_one = false;  ///< The first batch whole even when larger (KIP-74).
+};
+
+/// There is nothing between `from` and `limit`.
+struct NothingToRead {};
+using MemoryRead = Tail::Read;
+/// The bytes are in a file: give this to a FileFetch (file_fetch.h).
+struct FileRead {
+    ReadRequest request;
+    Segment segment;  ///< size_bytes is what may be read: what has been written.
+    /// A batch begins at `scan_from`, at or before the one wanted.
+    IndexEntry scan_from;
+    /// scan_from is the wanted batch itself.
+    bool is_exact = false;
+    /// This segment's index is not in memory. Load or rebuild it up to segment.size_bytes (of the
+    /// active segment: up to `Log::active_index().covers_from()`, then call `adopt_index_prefix`)
+    /// and give it to the FileFetch.
+    bool needs_index = false;
+};
+/// The wanted offset is damaged on disk.
+struct DamagedRead {
+    Damage damage;
+};
+using ReadPlan = std::variant<NothingToRead, MemoryRead, FileRead, DamagedRead>;
+
+/// Where to look for a timestamp: read from `from` on (in `segment`) for the first record at or
+/// after `time`. Refine `from` by SegmentIndex::time_floor when `needs_index`.
+struct TimeScan {
+    Offset segment;
+    Offset from;
+    Timestamp time;
+    bool needs_index = false;
+};
+
+struct Retired {
+    std::vector<Segment> segments;  ///< To be removed once a checkpoint without them is on disk.
+    Offset log_start_offset;
+    std::uint64_t size_bytes = 0;
+};
+
+enum class CheckpointNeed : std::uint8_t {
+    kNone,  ///< nothing changed since the last one
+    kSome,  ///< worth writing now and then
+    kNow,   ///< a segment was finished or dropped, or a restart would have much to scan
+};
+
+/// Everything about one partition's log that is not bytes in files. Owned by the partition's core.
+///
+/// Positions, in order: log start <= persisted <= written <= log end. Between written and log end
+/// lies what the tail holds and no plan has covered (or the plan under way does); between persisted
+/// and written what is in files but not synced. Readers are served below the caller's limit only.
+///
+/// Invariants: at most one WritePlan is under way; the tail holds everything from the written
+/// position on; after a failure the log is exactly what it was at the position it goes back to,
+/// producers included, and the files are cut back before anything new is written.
+class Log {
+  public:
+    /// A log as recovery left it (or `empty_image`). `index` covers the active segment's end at
+    /// least. `has_active_file`: the active segment's file exists. `seed` makes the roll jitter.
+    Log(LogConfig config, LogImage image, SegmentIndex index, bool has_active_file,
+        std::uint64_t seed);
+
+    [[nodiscard]] const LogConfig& config() const { return config_; }
+    void set_config(const LogConfig& config) { config_ = config; }
+
+    [[nodiscard]] Offset log_start_offset() const { return log_start_offset_; }
+    [[nodiscard]] Offset log_end_offset() const { return tail_.end().offset; }
+    [[nodiscard]] Offset written_offset() const;
+    [[nodiscard]] Offset persisted_offset() const { return marks_.front().at.offset; }
+    /// Grows by one whenever appends are lost: offsets of different generations do not compare.
+    [[nodiscard]] std::uint64_t generation() const { return generation_; }
+    [[nodiscard]] std::uint64_t size_bytes() const { return size_bytes_; }
+    [[nodiscard]] const std::vector<Segment>& segments() const { return segments_; }
+    [[nodiscard]] const EpochList& epochs() const { return epochs_; }
+    [[nodiscard]] const ProducerTable& producers() const { return producers_; }
+
+    /// Appends one whole batch that `record::validate_for_produce` accepted: gives it offsets and
+    /// `epoch` by patching its bytes, which the caller holds alone.
+    [[nodiscard]] Result<Appended> append(Buffer batch, LeaderEpoch epoch, Timestamp now);
+
+    // Flushing: take_writes -> perform -> written; sync_target -> sync -> persisted.
+
+    [[nodiscard]] bool has_unwritten() const;
+    /// What has to be written now; empty when there is nothing. No plan is under way.
+    [[nodiscard]] WritePlan take_writes();
+    /// The plan under way is in the files.
+    void written();
+    /// The plan under way failed at any step. Everything after the written position is lost.
+    LostRange write_failed();
+    [[nodiscard]] bool is_writing() const { return is_writing_; }
+    /// What a sync that starts now will cover. Later writes do not change it.
+    [[nodiscard]] SyncTarget sync_target();
+    /// A sync that began with this target is done.
+    void persisted(const SyncTarget& target);
+    /// A sync failed: nobody knows what of the unsynced bytes is on the device. Everything after
+    /// the persisted position is lost, and written again from there. No plan is under way.
+    LostRange sync_failed();
+    [[nodiscard]] std::uint64_t unsynced_bytes() const;
+    [[nodiscard]] std::int64_t unsynced_records() const;
+
+    // Reading.
+
+    [[nodiscard]] Result<ReadPlan> read(const ReadRequest& request) const;
+    /// What has been verified and found damaged in the files since the start.
+    [[nodiscard]] VerifiedRanges& verified() { return verified_; }
+    [[nodiscard]] const VerifiedRanges& verified() const { return verified_; }
+    /// A segment's file is missing or cannot be read at all.
+    void note_unreadable(Offset segment, DamageReason reason);
+    /// The active segment's index as far as it is in memory.
+    [[nodiscard]] const SegmentIndex& active_index() const { return active_index_; }
+    void adopt_index_prefix(const SegmentIndex& prefix);
+    /// Nothing when no record is at `time` or later.
+    [[nodiscard]] std::optional<TimeScan> find_time(Timestamp time) const;
+    /// The batch with the largest timestamp (KIP-734). Nothing in a log without timestamps.
+    [[nodiscard]] std::optional<TimeScan> find_max_time() const;
+
+    [[nodiscard]] std::size_t tail_bytes_held() const { return tail_.bytes_held(); }
+    /// Lets go of the oldest batches in memory until `target_bytes` are held or all that is left is
+    /// unwritten.
+    void evict_tail(std::size_t target_bytes);
+
+    // Housekeeping.
+
+    /// Drops whole segments by retention.ms and retention.bytes as Kafka does, none that reaches
+    /// beyond `committed`. Rolls when the active segment goes too.
+    [[nodiscard]] Retired apply_retention(Timestamp now, Offset committed);
+    std::size_t expire_producers(Timestamp now);
+
+    [[nodiscard]] CheckpointNeed checkpoint_need() const;
+    /// The log as of the persisted position.
+    [[nodiscard]] LogImage image(bool is_clean) const;
+    /// image() is on stable storage as log.checkpoint.
+    void checkpointed();
+
+  private:
+    /// A position that the log can go back to, and what was true there.
+    struct Mark {
+        LogPosition at;
+        Segment segment;
+        Timestamp first_timestamp = kNoTimestamp;
+        bool is_sync_target = false;
+        /// Producers that changed between this mark and the next.
+        ProducerTable::Undo undo;
+    };
+    struct SealedIndex {
+        Offset segment;
+        std::shared_ptr<const SegmentIndex> index;
+        bool is_written = false;
+    };
+
+    [[nodiscard]] Segment& active() { return segments_.back(); }
+    [[nodiscard]] const Segment& active() const { return segments_.back(); }
+    [[nodiscard]] bool must_roll(std::size_t batch_bytes, std::int32_t last_offset_delta,
+                                 Timestamp batch_time, Timestamp now) const;
+    void roll();
+    void start_segment(Offset base_offset);
+    [[nodiscard]] Mark mark_here() const;
+    void merge_marks();
+    LostRange go_back_to_last_mark();
+    [[nodiscard]] std::size_t find_segment(Offset offset) const;
+    [[nodiscard]] ReadPlan plan_file_read(const ReadRequest& request) const;
+    [[nodiscard]] std::size_t count_expired(Timestamp now, Offset committed) const;
+    void add_writes(WritePlan& plan, const Segment& segment) const;
+
+    LogConfig config_;
+    std::uint64_t seed_;
+    Offset log_start_offset_;
+    std::uint64_t size_bytes_ = 0;
+    std::uint64_t generation_ = 0;
+    std::vector<Segment> segments_;
+    Timestamp active_first_timestamp_;
+    EpochList epochs_;
+    ProducerTable producers_;
+    SegmentIndex active_index_;
+    Tail tail_;
+    VerifiedRanges verified_;
+
+    /// From persisted (front) to written (back), and while a plan is under way its end behind that.
+    std::deque<Mark> marks_;
+    bool is_writing_ = false;
+    /// Indexes of segments that were sealed after the persisted position.
+    std::vector<SealedIndex> sealed_;
+    /// Segments up to this one have a file.
+    Offset last_created_;
+    /// Steps that put the files back after a failure; done before anything else.
+    std::vector<WriteStep> repairs_;
+
+    std::uint64_t persisted_since_checkpoint_ = 0;
+    bool is_checkpoint_urgent_ = false;
+    bool is_dirty_ = true;
+};
+
+/// The image of a log that has never had a record.
+[[nodiscard]] LogImage empty_image(Offset start_offset = Offset{0});
+
+}  // namespace dlog::storage
