@@ -1,0 +1,294 @@
+// The commands, their options and examples.
+#include "cli/command.h"
+#include "server/config_keys.h"
+
+namespace dlog::cli {
+
+namespace {
+
+Option bootstrap() {
+    return {.name = "bootstrap",
+            .letter = 'b',
+            .value_name = "HOST:PORT",
+            .documentation = "The broker to ask first. DLOG_BOOTSTRAP sets it for all commands.",
+            .default_value = "127.0.0.1:9092"};
+}
+
+Option timeout() {
+    return {
+        .name = "timeout-ms",
+        .value_name = "N",
+        .documentation = "Give up when the broker has not answered after this many milliseconds.",
+        .default_value = "30000"};
+}
+
+std::vector<Option> config_options() {
+    std::vector<Option> options;
+    for (const server::ConfigKey& key : server::config_keys()) {
+        options.push_back({.name = server::flag_name(key.name),
+                           .value_name = std::string(key.value_name),
+                           .documentation = std::string(key.documentation),
+                           .default_value = std::string(key.default_value),
+                           .choices = std::string(key.choices)});
+    }
+    options.push_back({.name = "print-config",
+                       .documentation = "Print the configuration in effect, as TOML, and leave."});
+    return options;
+}
+
+Command serve() {
+    return {
+        .name = "serve",
+        .summary = "Run a node (also what `dlog` alone does)",
+        .description =
+            "Runs a node until SIGTERM or SIGINT; a second signal stops it at once.\n"
+            "Every setting is a flag, an environment variable (DLOG_ and the name in capitals, '_' "
+            "for "
+            "'-')\nand a key of the TOML file given with --config ('.' for '-'; "
+            "docs/operations.md lists them).\nA flag wins over the environment, the environment "
+            "over "
+            "the file.",
+        .options = config_options(),
+        .examples = {{"dlog --data-dir /var/lib/dlog", "A node on 127.0.0.1:9092"},
+                     {"dlog serve --listen 0.0.0.0:9092 --advertise db1.example.org:9092",
+                      "One that other machines can reach"},
+                     {"DLOG_LOG_RETENTION_HOURS=24 dlog serve --config node.toml",
+                      "Settings from a file, one of them overruled"},
+                     {"dlog serve --config node.toml --print-config",
+                      "What would be in effect, and why"}},
+    };
+}
+
+Command topic_create() {
+    return {
+        .name = "topic create",
+        .summary = "Create topics",
+        .arguments = {{.name = "TOPIC",
+                       .documentation = "the new topic's name",
+                       .is_repeated = true}},
+        .options =
+            {{.name = "partitions",
+              .letter = 'p',
+              .value_name = "N",
+              .documentation = "How many partitions; the broker's num.partitions when not given."},
+             {.name = "config",
+              .letter = 'c',
+              .value_name = "KEY=VALUE",
+              .documentation = "A topic setting by its Kafka name; may be given several times.",
+              .is_repeated = true},
+             {.name = "if-not-exists", .documentation = "Succeed when the topic is there already."},
+             bootstrap(),
+             timeout()},
+        .examples = {{"dlog topic create orders --partitions 8", "A topic of eight partitions"},
+                     {"dlog topic create audit -c retention.ms=-1 -c write.caching=true",
+                      "Kept for ever, acknowledged from memory"}},
+    };
+}
+
+Command topic_list() {
+    return {
+        .name = "topic list",
+        .summary = "List topics",
+        .options = {{.name = "all", .letter = 'a', .documentation = "Internal topics too."},
+                    bootstrap(),
+                    timeout()},
+        .examples = {{"dlog topic list", "One name a line"}},
+    };
+}
+
+Command topic_describe() {
+    return {
+        .name = "topic describe",
+        .summary = "Show partitions, offsets and settings of topics",
+        .arguments = {{.name = "TOPIC", .documentation = "the topic's name", .is_repeated = true}},
+        .options = {bootstrap(), timeout()},
+        .examples = {{"dlog topic describe orders",
+                      "Partitions with their offsets, settings that differ "
+                      "from the defaults"}},
+    };
+}
+
+Command topic_delete() {
+    return {
+        .name = "topic delete",
+        .summary = "Delete topics and their data",
+        .arguments = {{.name = "TOPIC", .documentation = "the topic's name", .is_repeated = true}},
+        .options = {{.name = "if-exists", .documentation = "Succeed when the topic is not there."},
+                    bootstrap(),
+                    timeout()},
+        .examples = {{"dlog topic delete scratch", "At once, without asking"}},
+    };
+}
+
+Command produce() {
+    return {
+        .name = "produce",
+        .summary = "Write lines of standard input or of files to a topic",
+        .description =
+            "Each line becomes a record. On a terminal a progress line shows count and rate.",
+        .arguments = {{.name = "TOPIC", .documentation = "the topic to write to"},
+                      {.name = "FILE",
+                       .documentation = "files to read instead of standard input",
+                       .is_required = false,
+                       .is_repeated = true}},
+        .options = {{.name = "key-separator",
+                     .letter = 'K',
+                     .value_name = "TEXT",
+                     .documentation =
+                         "A line is KEY, this text, VALUE. Lines without it have no key."},
+                    {.name = "partition",
+                     .letter = 'p',
+                     .value_name = "N",
+                     .documentation =
+                         "Write to this partition. Otherwise the key decides as in Kafka's "
+                         "Java client; records without a key fill one batch after another."},
+                    {.name = "header",
+                     .letter = 'H',
+                     .value_name = "NAME=VALUE",
+                     .documentation = "A header for every record; may be given several times.",
+                     .is_repeated = true},
+                    {.name = "acks",
+                     .value_name = "0|1|all",
+                     .documentation = "What counts as written.",
+                     .default_value = "all",
+                     .choices = "0|1|all"},
+                    {.name = "compression",
+                     .letter = 'z',
+                     .value_name = "CODEC",
+                     .documentation = "none, gzip, snappy, lz4 or zstd.",
+                     .default_value = "none",
+                     .choices = "none|gzip|snappy|lz4|zstd"},
+                    {.name = "idempotent",
+                     .documentation = "Number the batches so that a retry cannot write one twice.",
+                     .is_on_by_default = true},
+                    {.name = "progress",
+                     .documentation = "Show progress even when standard error is not a terminal."},
+                    {.name = "quiet",
+                     .letter = 'q',
+                     .documentation = "Show neither progress nor the sum."},
+                    bootstrap(),
+                    timeout()},
+        .examples = {{"echo hello | dlog produce greetings", "One record"},
+                     {"dlog produce orders orders.txt --key-separator :",
+                      "A file of key:value lines"},
+                     {"dlog produce logs -z zstd --acks 1 < app.log", "Compressed"}},
+    };
+}
+
+Command consume() {
+    return {
+        .name = "consume",
+        .summary = "Print the records of a topic",
+        .description =
+            "--from says where to begin:\n"
+            "  beginning   the oldest record that is kept\n"
+            "  end         only what is written from now on (with --follow)\n"
+            "  end-N       the last N records of each partition\n"
+            "  N           offset N\n"
+            "  TIME        the first record at or after a time: 2026-11-22T20:00:00Z, 2026-11-22, "
+            "or\n"
+            "              relative to now: -90s, -15m, -1h, -7d\n"
+            "--format is text in which these stand for parts of the record:\n"
+            "  %t topic  %p partition  %o offset  %k key  %v value  %T timestamp in ms  %h "
+            "headers\n"
+            "  %K key's size  %V value's size  %% a percent sign  \\n \\t \\r \\0 \\\\ \\xNN",
+        .arguments = {{.name = "TOPIC", .documentation = "the topic to read"}},
+        .options = {{.name = "from",
+                     .letter = 'f',
+                     .value_name = "WHERE",
+                     .documentation = "beginning, end, end-N, an offset or a time.",
+                     .default_value = "beginning"},
+                    {.name = "partition",
+                     .letter = 'p',
+                     .value_name = "N",
+                     .documentation = "Only this partition; may be given several times.",
+                     .is_repeated = true},
+                    {.name = "format",
+                     .value_name = "TEXT",
+                     .documentation = "How a record is printed.",
+                     .default_value = "%v\\n"},
+                    {.name = "follow",
+                     .letter = 'F',
+                     .documentation = "Wait for new records instead of stopping at the end."},
+                    {.name = "count",
+                     .letter = 'n',
+                     .value_name = "N",
+                     .documentation = "Stop after this many records."},
+                    bootstrap(),
+                    timeout()},
+        .examples = {{"dlog consume orders", "Everything that is there, then stop"},
+                     {"dlog consume orders --from end --follow", "What comes from now on"},
+                     {"dlog consume orders --from -1h --format '%T %p/%o %k=%v\\n'",
+                      "The last hour, with keys and places"}},
+    };
+}
+
+Command log_dump() {
+    return {
+        .name = "log dump",
+        .summary = "Print what is in a file of a log",
+        .description =
+            "Knows segments (.log), their indexes (.index, .timeindex) and checkpoints "
+            "(log.checkpoint).\nSays at which position a file is damaged and goes on behind "
+            "the damage where that is possible.",
+        .arguments = {{.name = "FILE", .documentation = "the file to print", .is_repeated = true}},
+        .options = {{.name = "records",
+                     .letter = 'r',
+                     .documentation = "Each record of a segment, not only its batches."},
+                    {.name = "values",
+                     .documentation = "Keys and values too (implies --records)."}},
+        .examples =
+            {{"dlog log dump data/topics/orders/0-1f2e3d4c/00000000000000000000.log --records",
+              "Batches and records of a segment"}},
+    };
+}
+
+Command log_check() {
+    return {
+        .name = "log check",
+        .summary = "Verify a data folder while its node is stopped",
+        .description =
+            "Reads every segment, checks CRCs, the order of offsets, indexes and checkpoints, and "
+            "names file and\nposition of any damage. Changes nothing. Exit code 0 when all is "
+            "well, 1 when there is damage.",
+        .arguments = {{.name = "DIR", .documentation = "the data folder (--data-dir of the node)"}},
+        .options = {{.name = "quiet", .letter = 'q', .documentation = "Print damage only."}},
+        .examples = {{"dlog log check ./data", "After a suspicious disk"}},
+    };
+}
+
+Command completion() {
+    return {
+        .name = "completion",
+        .summary = "Print a completion script for a shell",
+        .arguments = {{.name = "SHELL", .documentation = "bash, zsh or fish"}},
+        .examples = {{"source <(dlog completion bash)", "For this shell"},
+                     {"dlog completion zsh > ~/.zfunc/_dlog", "For zsh, with ~/.zfunc in fpath"},
+                     {"dlog completion fish > ~/.config/fish/completions/dlog.fish", "For fish"}},
+    };
+}
+
+}  // namespace
+
+const std::vector<Command>& commands() {
+    static const std::vector<Command> table = {
+        serve(),   topic_create(), topic_list(), topic_describe(), topic_delete(),
+        produce(), consume(),      log_dump(),   log_check(),      completion()};
+    return table;
+}
+
+const Command* find_command(std::string_view name) {
+    for (const Command& command : commands()) {
+        if (command.name == name) return &command;
+    }
+    return nullptr;
+}
+
+const std::vector<Option>& common_options() {
+    static const std::vector<Option> table = {
+        {.name = "help", .letter = 'h', .documentation = "Show this help."},
+        {.name = "version", .documentation = "Show the version."}};
+    return table;
+}
+
+}  // namespace dlog::cli
