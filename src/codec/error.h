@@ -5,6 +5,8 @@
 #include <expected>
 #include <string_view>
 
+#include "base/result.h"
+
 namespace dlog::codec {
 
 enum class Error : std::uint8_t {
