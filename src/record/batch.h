@@ -76,8 +76,16 @@ struct BatchHeader {
     [[nodiscard]] std::size_t size_bytes() const {
         return static_cast<std::size_t>(batch_length) + kLogOverhead;
     }
-    [[nodiscard]] Offset last_offset() const { return base_offset + last_offset_delta; }
-    [[nodiscard]] Offset next_offset() const { return last_offset() + 1; }
+    /// Wraps where a damaged base offset overflows: it lies outside the CRC.
+    [[nodiscard]] Offset last_offset() const { return offset_at(last_offset_delta); }
+    [[nodiscard]] Offset offset_at(std::int32_t delta) const {
+        return Offset(static_cast<std::int64_t>(static_cast<std::uint64_t>(base_offset.value) +
+                                                static_cast<std::uint64_t>(delta)));
+    }
+    [[nodiscard]] Offset next_offset() const {
+        return Offset(
+            static_cast<std::int64_t>(static_cast<std::uint64_t>(last_offset().value) + 1));
+    }
     /// Valid ids only: read_batch_header has refused the others.
     [[nodiscard]] Compression compression() const {
         return static_cast<Compression>(attributes & kCompressionMask);
