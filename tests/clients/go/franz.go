@@ -1,0 +1,165 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// franz is franz-go, which produces idempotently and with snappy unless it is told otherwise.
+type franz struct{ bootstrap string }
+
+func (f franz) open(options ...kgo.Opt) (*kgo.Client, context.Context, func()) {
+	client, err := kgo.NewClient(append(options, kgo.SeedBrokers(f.bootstrap))...)
+	if err != nil {
+		panic(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	return client, ctx, func() { cancel(); client.Close() }
+}
+
+func franzCodec(codec string) kgo.CompressionCodec {
+	switch codec {
+	case "gzip":
+		return kgo.GzipCompression()
+	case "snappy":
+		return kgo.SnappyCompression()
+	case "lz4":
+		return kgo.Lz4Compression()
+	case "zstd":
+		return kgo.ZstdCompression()
+	}
+	return kgo.NoCompression()
+}
+
+func franzRecord(topic string, i int) *kgo.Record {
+	return &kgo.Record{Topic: topic, Key: fmt.Appendf(nil, "k%d", i), Value: fmt.Appendf(nil, "v%d", i)}
+}
+
+func (f franz) produce(topic, codec string, count int) error {
+	client, ctx, done := f.open(kgo.RecordPartitioner(kgo.ManualPartitioner()),
+		kgo.ProducerBatchCompression(franzCodec(codec)))
+	defer done()
+	var records []*kgo.Record
+	for i := range count {
+		records = append(records, franzRecord(topic, i))
+	}
+	return client.ProduceSync(ctx, records...).FirstErr()
+}
+
+func (f franz) consume(topic string, count int) error {
+	client, ctx, done := f.open(kgo.ConsumePartitions(
+		map[string]map[int32]kgo.Offset{topic: {0: kgo.NewOffset().AtStart()}}))
+	defer done()
+	for seen := 0; seen < count; {
+		fetches := client.PollFetches(ctx)
+		if errs := fetches.Errors(); len(errs) > 0 {
+			return errs[0].Err
+		}
+		fetches.EachRecord(func(r *kgo.Record) {
+			fmt.Printf("%d\t%s\t%s\n", r.Offset, r.Key, r.Value)
+			seen++
+		})
+	}
+	return nil
+}
+
+func (f franz) restart(topic string, count int, half func()) error {
+	client, ctx, done := f.open(kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	defer done()
+	var failure atomic.Value
+	for i := range count {
+		client.Produce(ctx, franzRecord(topic, i), func(_ *kgo.Record, err error) {
+			if err != nil {
+				failure.Store(err)
+			}
+		})
+		if i == count/2 {
+			if err := client.Flush(ctx); err != nil {
+				return err
+			}
+			half()
+		}
+	}
+	if err := client.Flush(ctx); err != nil {
+		return err
+	}
+	if err := failure.Load(); err != nil {
+		return err.(error)
+	}
+	fmt.Println("done")
+	return nil
+}
+
+func (f franz) topics(topic string) error {
+	client, ctx, done := f.open()
+	defer done()
+	admin := kadm.NewClient(client)
+	retention := "7200000"
+	made, err := admin.CreateTopics(ctx, 2, 1, map[string]*string{"retention.ms": &retention}, topic)
+	if err != nil || made[topic].Err != nil {
+		return fmt.Errorf("create: %v %v", err, made[topic].Err)
+	}
+	if err := soon(func() error {
+		listed, err := admin.ListTopics(ctx)
+		if err != nil || !listed.Has(topic) || len(listed[topic].Partitions) != 2 {
+			return fmt.Errorf("list: %v %v", err, listed)
+		}
+		return nil
+	}); err != nil {
+		return err
+	}
+	grown, err := admin.UpdatePartitions(ctx, 5, topic)
+	if err != nil || grown[topic].Err != nil {
+		return fmt.Errorf("grow: %v %v", err, grown[topic].Err)
+	}
+	if err := soon(func() error {
+		listed, err := admin.ListTopics(ctx, topic)
+		if err != nil || len(listed[topic].Partitions) != 5 {
+			return fmt.Errorf("grown to %d: %v", len(listed[topic].Partitions), err)
+		}
+		return nil
+	}); err != nil {
+		return err
+	}
+	configs, err := admin.DescribeTopicConfigs(ctx, topic)
+	if err != nil {
+		return err
+	}
+	found := ""
+	for _, config := range configs[0].Configs {
+		if config.Key == "retention.ms" {
+			found = config.MaybeValue()
+		}
+	}
+	if found != retention {
+		return fmt.Errorf("retention.ms is %q", found)
+	}
+	gone, err := admin.DeleteTopics(ctx, topic)
+	if err != nil || gone[topic].Err != nil {
+		return fmt.Errorf("delete: %v %v", err, gone[topic].Err)
+	}
+	return soon(func() error { // Kafka spreads changes of topics after it has answered
+		listed, err := admin.ListTopics(ctx)
+		if err != nil || listed.Has(topic) {
+			return fmt.Errorf("still listed: %v", err)
+		}
+		return nil
+	})
+}
+
+func (f franz) offsetAt(topic string, millis int64) (int64, error) {
+	client, ctx, done := f.open()
+	defer done()
+	// kadm asks a second time for the end where no record is as young as that; ask the first time only.
+	listed, err := kadm.NewClient(client).ListOffsetsAfterMilli(ctx, millis, topic)
+	if err != nil {
+		return 0, err
+	}
+	offset, _ := listed.Lookup(topic, 0)
+	return offset.Offset, offset.Err
+}
