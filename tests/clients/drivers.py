@@ -188,8 +188,8 @@ class Confluent:
         done(admin.create_topics([new]))
         assert soon(lambda: len(admin.list_topics(topic, timeout=10).topics[topic].partitions) == 2)
         done(admin.create_partitions([confluent_kafka.admin.NewPartitions(topic, 5)]))
-        described = admin.describe_topics(confluent_kafka.TopicCollection([topic]))
-        assert len(done(described)[0].partitions) == 5
+        names = confluent_kafka.TopicCollection([topic])
+        assert soon(lambda: len(done(admin.describe_topics(names))[0].partitions) == 5)
         resource = confluent_kafka.admin.ConfigResource(confluent_kafka.admin.ResourceType.TOPIC, topic)
         (configs,) = done(admin.describe_configs([resource]))
         assert configs["retention.ms"].value == RETENTION

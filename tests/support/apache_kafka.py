@@ -15,7 +15,9 @@ from node import ROOT, answers, free_port
 JARS = ROOT / ".cache" / "jars" / "broker"
 CLUSTER = "MkU3OEVBNTcwNTJENDM2Qk"
 # As Kafka's own start script sets it.
-COLLECTOR = "-XX:+UseG1GC -XX:MaxGCPauseMillis=20 -XX:InitiatingHeapOccupancyPercent=35 -XX:+ExplicitGCInvokesConcurrent"
+COLLECTOR = (
+    "-XX:+UseG1GC -XX:MaxGCPauseMillis=20 -XX:InitiatingHeapOccupancyPercent=35 -XX:+ExplicitGCInvokesConcurrent"
+)
 LOGGING = """Configuration:
   Appenders: {Console: {name: C, PatternLayout: {pattern: "[%d] %p %m (%c)%n"}}}
   Loggers: {Root: {level: INFO, AppenderRef: {ref: C}}}

@@ -1,7 +1,7 @@
 // Apache Kafka's own Java client at its default settings, one case a call:
 //   Probe produce BOOTSTRAP TOPIC CODEC COUNT          keys k0.., values v0.., to partition 0
 //   Probe consume BOOTSTRAP TOPIC COUNT                prints "offset<TAB>key<TAB>value"
-//   Probe restart BOOTSTRAP TOPIC COUNT                idempotent; prints "half", goes on after a line on standard input
+//   Probe restart BOOTSTRAP TOPIC COUNT                idempotent; prints "half", goes on after a line of input
 //   Probe topics BOOTSTRAP TOPIC                       creates, lists, describes, grows, configures, deletes
 //   Probe times BOOTSTRAP TOPIC MILLIS                 prints the first offset at or after that time
 import java.io.BufferedReader;
