@@ -2,6 +2,8 @@
 #pragma once
 
 #include <coroutine>
+#include <cstddef>
+#include <cstdint>
 
 #include "base/assert.h"
 #include "base/time.h"
@@ -27,6 +29,7 @@ class Timer {
     class Clock* clock_ = nullptr;
     Instant deadline_ = kNever;
     std::uint64_t sequence_ = 0;  // orders equal deadlines by when they were armed
+    std::size_t slot_ = 0;        // the clock's own note of where it keeps this timer
 };
 
 class Clock {
@@ -47,6 +50,7 @@ class Clock {
     /// For bodies: takes the timer out of the armed state and calls it.
     static void fire(Timer& timer);
     [[nodiscard]] static std::uint64_t sequence_of(const Timer& timer) { return timer.sequence_; }
+    [[nodiscard]] static std::size_t& slot_of(Timer& timer) { return timer.slot_; }
 
   private:
     std::uint64_t next_sequence_ = 0;

@@ -87,7 +87,7 @@ class Notifier::Waiter final : private Timer, private Listener {
         : owner_(owner), clock_(clock), wanted_(deadline) {}
     [[nodiscard]] bool await_ready() const { return false; }
     void await_suspend(std::coroutine_handle<> handle);
-    [[nodiscard]] bool await_resume() const { return was_notified_; }
+    bool await_resume() const { return was_notified_; }
 
   private:
     friend class Notifier;

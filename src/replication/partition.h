@@ -16,19 +16,20 @@
 #include "port/net.h"
 #include "port/sync.h"
 #include "port/task.h"
+#include "replication/partition_folder.h"
 #include "storage/log_config.h"
 
-namespace dlog::port {
-struct Ports;
-}
 namespace dlog::storage {
 class Log;
-}
+struct FileRead;
+struct FileSlice;
+struct LostRange;
+struct TimeScan;
+}  // namespace dlog::storage
 
 namespace dlog::replication {
 
-class Flusher;
-class SegmentFiles;
+struct ShardServices;
 
 /// Why an operation on a partition failed.
 enum class Error : std::uint8_t {
@@ -38,12 +39,9 @@ enum class Error : std::uint8_t {
     kOffsetOutOfRange,    ///< Below the log start or above the log's end.
     kCorrupt,             ///< The bytes at this offset are damaged on disk.
     kOutOfOrderSequence,  ///< KIP-98: a gap in the producer's sequence numbers.
-    kDuplicateSequence,   ///< KIP-98: older than the last five batches; its offset is no longer
-                          ///< known.
     kFencedProducer,      ///< KIP-98: a newer epoch of this producer id has written.
-    kUnknownProducer,
-    kBatchTooLarge,  ///< Larger than segment.bytes.
-    kEpochTooNew,    ///< The asker knows a later leader epoch than this replica.
+    kBatchTooLarge,       ///< Larger than segment.bytes.
+    kEpochTooNew,         ///< The asker knows a later leader epoch than this replica.
 };
 
 [[nodiscard]] std::string_view error_name(Error error);
@@ -107,10 +105,14 @@ struct PartitionStatus {
 
 /// Belongs to one core: every call, and the last release, happen there. A call that waits ends with
 /// kClosed when the partition closes.
-class Partition {
+///
+/// Three loops move bytes, each at most once at a time: `write_loop` takes what was appended to the
+/// files, `sync_loop` what was written to stable storage, `checkpoint` notes how far that went.
+/// Each ends when it has nothing to do and is started by the step before it.
+class Partition : public std::enable_shared_from_this<Partition> {
   public:
-    Partition(const port::Ports& ports, Flusher& flusher, SegmentFiles& files, PartitionKey key,
-              std::unique_ptr<storage::Log> log);
+    Partition(ShardServices& services, PartitionKey key, PartitionFolder folder,
+              std::unique_ptr<storage::Log> log, LeaderEpoch epoch);
     Partition(const Partition&) = delete;
     Partition& operator=(const Partition&) = delete;
     ~Partition();
@@ -130,6 +132,8 @@ class Partition {
     /// cache under write.caching. Fails when it was lost on the way (kStorageFull, kStorageFailed,
     /// kClosed).
     [[nodiscard]] port::Task<Result<void>> committed(Admitted admitted);
+    /// The same without waiting: nullopt while it is not decided.
+    [[nodiscard]] std::optional<Result<void>> outcome_of(const Admitted& admitted) const;
 
     /// Committed batches from the one that holds `request.from`; empty at the high watermark. When
     /// the bytes are in memory, `read_now` answers without waiting; otherwise it is nullopt and
@@ -137,7 +141,8 @@ class Partition {
     [[nodiscard]] std::optional<Result<ReadResult>> read_now(const ReadRequest& request);
     [[nodiscard]] port::Task<Result<ReadResult>> read(ReadRequest request);
 
-    /// Signalled when the high watermark or the log start moved, or the partition closed.
+    /// Signalled when the high watermark or the log start moved, an append was lost, or the
+    /// partition closed.
     [[nodiscard]] port::Notifier& progress() { return progress_; }
     [[nodiscard]] bool is_closed() const { return is_closed_; }
 
@@ -156,14 +161,68 @@ class Partition {
     /// The epoch under which `offset` was written.
     [[nodiscard]] LeaderEpoch epoch_of(Offset offset) const;
 
+    // For the shard.
+
+    /// Lets go of old batches in memory; returns how many bytes are still held.
+    std::size_t evict_tail(std::size_t target_bytes);
+    /// Starts a checkpoint when one is worth writing; under write.caching also a sync.
+    void keep_house();
+    /// Drops segments that retention.ms and retention.bytes no longer cover.
+    [[nodiscard]] port::Task<void> apply_retention();
+    /// Refuses appends from now on and wakes everyone who waits.
+    void close();
+    /// After `close`: returns when nothing is under way any more. With `is_clean`, everything that
+    /// was appended is flushed first and the checkpoint says so.
+    [[nodiscard]] port::Task<void> drain(bool is_clean);
+
   private:
-    const port::Ports& ports_;
+    struct Loss {
+        std::uint64_t generation;  ///< of the log from then on
+        Offset begin_offset;
+        Error error;
+    };
+    using FetchResult = Result<storage::FileSlice>;
+
+    void start_writing();
+    static port::Task<void> write_loop(std::shared_ptr<Partition> self);
+    void start_syncing();
+    static port::Task<void> sync_loop(std::shared_ptr<Partition> self);
+    static port::Task<void> sync_later(std::shared_ptr<Partition> self);
+    void start_checkpoint();
+    static port::Task<void> checkpoint_once(std::shared_ptr<Partition> self);
+    [[nodiscard]] port::Task<bool> write_checkpoint(bool is_clean);
+
+    void after_written();
+    void after_lost(const storage::LostRange& lost, port::DiskError error, std::string_view what);
+    void move_high_watermark();
+
+    [[nodiscard]] port::Task<FetchResult> fetch(storage::FileRead plan);
+    [[nodiscard]] port::Task<Result<std::shared_ptr<const storage::SegmentIndex>>> index_for(
+        storage::Segment segment);
+    [[nodiscard]] port::Task<Result<storage::SegmentIndex>> build_index(storage::SegmentIndex from,
+                                                                        storage::IndexEntry end);
+    [[nodiscard]] port::Task<Result<Buffer>> read_bytes(Offset from);
+    [[nodiscard]] port::Task<Result<TimestampOffset>> scan_time(storage::TimeScan scan);
+    [[nodiscard]] Error failed_read(Offset segment, port::DiskError error);
+    void report(const storage::Damage& damage);
+    [[nodiscard]] ReadResult empty_read() const;
+
+    ShardServices& services_;
     PartitionKey key_;
+    PartitionFolder folder_;
+    std::unique_ptr<storage::Log> log_;
     LeaderEpoch epoch_;
     Offset high_watermark_;
     port::Notifier progress_;
+    port::Gate work_;
+    std::vector<Loss> losses_;  // the latest few
     bool is_closed_ = false;
-    std::unique_ptr<storage::Log> log_;
+    bool is_drained_ = false;
+    bool is_writing_ = false;
+    bool is_syncing_ = false;
+    bool is_checkpointing_ = false;
+    bool is_sync_scheduled_ = false;
+    bool has_failed_sync_ = false;
 };
 using PartitionPtr = std::shared_ptr<Partition>;
 

@@ -6,19 +6,24 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "base/ids.h"
 #include "base/time.h"
 #include "port/ports.h"
+#include "port/sync.h"
 #include "port/task.h"
 #include "replication/partition.h"
 
 namespace dlog::replication {
 
+struct ShardServices;
+
 struct ShardConfig {
     std::string data_dir;               ///< Partitions live in data_dir/topics.
     std::size_t tail_bytes = 64 << 20;  ///< Recent batches kept in memory, all partitions together.
+    std::size_t index_bytes = 32 << 20;  ///< Indexes of sealed segments kept in memory.
     std::size_t max_open_files = 4096;
     Duration retention_interval = seconds(300);  ///< log.retention.check.interval.ms
     Duration checkpoint_interval =
@@ -63,11 +68,30 @@ class Shard {
     /// Closes the partition and deletes its folder.
     [[nodiscard]] port::Task<Result<void>> remove(TopicId topic, PartitionId partition);
 
+    /// All partitions of this core, in no order.
+    [[nodiscard]] std::vector<PartitionPtr> partitions() const;
     [[nodiscard]] ShardMetrics metrics() const;
 
   private:
-    struct Impl;
-    std::unique_ptr<Impl> impl_;
+    struct Key {
+        TopicId topic;
+        PartitionId partition;
+        bool operator==(const Key&) const = default;
+    };
+    struct KeyHash {
+        std::size_t operator()(const Key& key) const {
+            return IdHash{}(key.topic) ^ (IdHash{}(key.partition) << 1);
+        }
+    };
+
+    static port::Task<void> retention_loop(Shard& self);
+    static port::Task<void> checkpoint_loop(Shard& self);
+    static port::Task<void> eviction_loop(Shard& self);
+    std::unique_ptr<ShardServices> services_;
+    std::unordered_map<Key, PartitionPtr, KeyHash> partitions_;
+    port::Notifier stopping_;
+    port::Gate loops_;
+    bool is_stopping_ = false;
 };
 
 /// The folder of a partition under the data folder: topics/<topic>/<partition>-<first 8 hex digits

@@ -1,0 +1,21 @@
+#include "replication/open_files.h"
+
+#include <utility>
+
+#include "base/assert.h"
+#include "base/result.h"
+
+namespace dlog::replication {
+
+port::Task<port::DiskResult<port::FilePtr>> OpenFiles::get(std::string path, bool may_create) {
+    if (const port::FilePtr* open = files_.find(path)) co_return *open;
+    const auto mode = may_create ? port::OpenMode::kCreate : port::OpenMode::kReadWrite;
+    DLOG_CO_TRY_ASSIGN(port::FilePtr file, co_await disk_.open(path, mode));
+    DLOG_ASSERT(file != nullptr);
+    // Another coroutine may have opened the same path in the meantime: both objects are good, the
+    // later one is kept.
+    files_.put(std::move(path), file);
+    co_return file;
+}
+
+}  // namespace dlog::replication

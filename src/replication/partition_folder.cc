@@ -1,0 +1,218 @@
+#include "replication/partition_folder.h"
+
+#include <utility>
+#include <variant>
+
+#include "base/assert.h"
+#include "base/log.h"
+#include "base/result.h"
+#include "replication/services.h"
+
+namespace dlog::replication {
+
+using port::DiskError;
+using port::DiskResult;
+using port::FilePtr;
+using port::Task;
+using storage::FileKind;
+
+namespace {
+
+/// Larger files of these kinds are not ours.
+constexpr std::uint64_t kIndexFileBytesMax = std::uint64_t{1} << 30;
+constexpr std::uint64_t kCheckpointBytesMax = std::uint64_t{1} << 30;
+
+}  // namespace
+
+std::string PartitionFolder::file_path(Offset segment, FileKind kind) const {
+    return path_ + "/" + storage::segment_file_name(segment, kind);
+}
+
+Task<DiskResult<void>> PartitionFolder::perform(std::vector<storage::WriteStep> steps) {
+    for (storage::WriteStep& step : steps) DLOG_CO_TRY(co_await perform_one(std::move(step)));
+    co_return {};
+}
+
+Task<DiskResult<void>> PartitionFolder::perform_one(storage::WriteStep step) {
+    if (auto* write = std::get_if<storage::WriteBytes>(&step)) {
+        DLOG_CO_TRY_ASSIGN(FilePtr file, co_await open_segment(write->segment));
+        co_return co_await services_.ports.disk.write(std::move(file), write->position,
+                                                      std::move(write->parts));
+    }
+    if (const auto* create_step = std::get_if<storage::CreateSegment>(&step)) {
+        co_return co_await create(create_step->segment);
+    }
+    if (auto* seal_step = std::get_if<storage::SealSegment>(&step)) {
+        co_return co_await seal(std::move(*seal_step));
+    }
+    if (const auto* truncate = std::get_if<storage::TruncateSegment>(&step)) {
+        DLOG_CO_TRY_ASSIGN(FilePtr file, co_await open_segment(truncate->segment));
+        co_return co_await services_.ports.disk.truncate(std::move(file), truncate->size_bytes);
+    }
+    if (const auto* remove_step = std::get_if<storage::RemoveSegment>(&step)) {
+        co_return co_await remove_segment(remove_step->segment);
+    }
+    const auto& aside = std::get<storage::SetAsideSegment>(step);
+    const std::string from = file_path(aside.segment, FileKind::kLog);
+    services_.files.forget(from);
+    has_new_names_ = true;
+    co_return co_await services_.ports.disk.rename(from, from + ".aside");
+}
+
+Task<DiskResult<void>> PartitionFolder::create(Offset segment) {
+    if (!is_made_) {
+        DLOG_CO_TRY(co_await services_.ports.disk.make_directories(path_));
+        is_made_ = true;
+        has_new_folder_ = true;
+    }
+    has_new_names_ = true;
+    DLOG_CO_TRY_ASSIGN(FilePtr file,
+                       co_await services_.files.get(file_path(segment, FileKind::kLog), true));
+    co_return co_await services_.ports.disk.truncate(std::move(file), 0);
+}
+
+Task<DiskResult<void>> PartitionFolder::seal(storage::SealSegment step) {
+    DLOG_ASSERT(step.index != nullptr);
+    if (!step.index->is_complete()) co_return {};
+    has_new_names_ = true;
+    auto written = co_await write_whole(file_path(step.segment, FileKind::kIndex),
+                                        step.index->encode_offsets());
+    if (written) {
+        written = co_await write_whole(file_path(step.segment, FileKind::kTimeIndex),
+                                       step.index->encode_times());
+    }
+    if (!written) {
+        services_.ports.log.warn("an index could not be written; it will be rebuilt when wanted",
+                                 {{"file", file_path(step.segment, FileKind::kIndex)},
+                                  {"error", port::disk_error_name(written.error())}});
+    }
+    co_return {};
+}
+
+Task<DiskResult<void>> PartitionFolder::remove_segment(Offset segment) {
+    has_new_names_ = true;
+    for (const FileKind kind : {FileKind::kLog, FileKind::kIndex, FileKind::kTimeIndex}) {
+        const std::string path = file_path(segment, kind);
+        services_.files.forget(path);
+        services_.indexes.erase(path);
+        const auto removed = co_await services_.ports.disk.remove(path);
+        if (!removed && removed.error() != DiskError::kNotFound) {
+            co_return unexpected(removed.error());
+        }
+    }
+    co_return {};
+}
+
+Task<DiskResult<void>> PartitionFolder::write_whole(std::string path, Buffer contents) {
+    DLOG_CO_TRY_ASSIGN(const FilePtr file, co_await services_.ports.disk.open(
+                                               std::move(path), port::OpenMode::kCreate));
+    DLOG_CO_TRY(co_await services_.ports.disk.truncate(file, 0));
+    std::vector<Buffer> parts;
+    parts.push_back(std::move(contents));
+    co_return co_await services_.ports.disk.write(file, 0, std::move(parts));
+}
+
+Task<DiskResult<void>> PartitionFolder::sync(std::vector<Offset> segments) {
+    std::vector<FilePtr> files;
+    for (const Offset segment : segments) {
+        auto file = co_await open_segment(segment);
+        if (!file && file.error() == DiskError::kNotFound) continue;
+        if (!file) co_return unexpected(file.error());
+        files.push_back(*std::move(file));
+    }
+    std::vector<std::string> directories;
+    if (has_new_names_) directories.push_back(path_);
+    if (has_new_folder_) {
+        const std::string topic = port::parent_path(path_);
+        directories.push_back(topic);
+        directories.push_back(port::parent_path(topic));
+    }
+    const bool had_new_names = std::exchange(has_new_names_, false);
+    const bool had_new_folder = std::exchange(has_new_folder_, false);
+    if (files.empty() && directories.empty()) co_return {};
+    const auto synced = co_await services_.flusher.sync(std::move(files), std::move(directories));
+    if (!synced) {
+        has_new_names_ |= had_new_names;
+        has_new_folder_ |= had_new_folder;
+    }
+    co_return synced;
+}
+
+Task<DiskResult<FilePtr>> PartitionFolder::open_segment(Offset segment) {
+    return services_.files.get(file_path(segment, FileKind::kLog));
+}
+
+Task<DiskResult<Buffer>> PartitionFolder::read_segment(Offset segment, std::uint64_t position,
+                                                       std::size_t size_bytes) {
+    DLOG_CO_TRY_ASSIGN(FilePtr file, co_await open_segment(segment));
+    Buffer bytes = Buffer::allocate(size_bytes);
+    DLOG_CO_TRY_ASSIGN(
+        const std::size_t count,
+        co_await services_.ports.disk.read(std::move(file), position, bytes.mutable_view()));
+    DLOG_ASSERT(count <= size_bytes, count, size_bytes);
+    co_return count == size_bytes ? bytes : bytes.slice(0, count);
+}
+
+Task<std::shared_ptr<const storage::SegmentIndex>> PartitionFolder::read_index(Offset segment) {
+    const std::string path = file_path(segment, FileKind::kIndex);
+    port::Disk& disk = services_.ports.disk;
+    const auto offsets = co_await port::read_file(disk, path, kIndexFileBytesMax);
+    if (!offsets) co_return nullptr;
+    const auto times = co_await port::read_file(disk, file_path(segment, FileKind::kTimeIndex),
+                                                kIndexFileBytesMax);
+    if (!times) co_return nullptr;
+    auto index = storage::SegmentIndex::decode(offsets->view(), times->view());
+    if (!index || index->base_offset() != segment) {
+        services_.ports.log.warn("an index is damaged and will be rebuilt", {{"file", path}});
+        co_return nullptr;
+    }
+    co_return std::make_shared<const storage::SegmentIndex>(*std::move(index));
+}
+
+Task<DiskResult<std::optional<Buffer>>> PartitionFolder::read_checkpoint() {
+    const std::string path = path_ + "/" + std::string(storage::kCheckpointFileName);
+    auto contents = co_await port::read_file(services_.ports.disk, path, kCheckpointBytesMax);
+    if (contents) co_return std::optional<Buffer>(*std::move(contents));
+    if (contents.error() == DiskError::kNotFound) co_return std::optional<Buffer>();
+    co_return unexpected(contents.error());
+}
+
+Task<DiskResult<void>> PartitionFolder::write_checkpoint(Buffer contents) {
+    const std::string path = path_ + "/" + std::string(storage::kCheckpointFileName);
+    const std::string temporary = path + ".tmp";
+    if (!is_made_) {
+        DLOG_CO_TRY(co_await services_.ports.disk.make_directories(path_));
+        is_made_ = true;
+        has_new_folder_ = true;
+    }
+    DLOG_CO_TRY(co_await write_whole(temporary, std::move(contents)));
+    DLOG_CO_TRY_ASSIGN(FilePtr file,
+                       co_await services_.ports.disk.open(temporary, port::OpenMode::kReadWrite));
+    std::vector<FilePtr> files;
+    files.push_back(std::move(file));
+    DLOG_CO_TRY(co_await services_.flusher.sync(std::move(files), {}));
+    DLOG_CO_TRY(co_await services_.ports.disk.rename(temporary, path));
+    has_new_names_ = true;
+    co_return co_await sync({});
+}
+
+Task<DiskResult<std::optional<std::vector<std::string>>>> PartitionFolder::names() {
+    auto names = co_await services_.ports.disk.list(path_);
+    if (names) {
+        is_made_ = true;
+        co_return std::optional<std::vector<std::string>>(*std::move(names));
+    }
+    if (names.error() == DiskError::kNotFound) co_return std::optional<std::vector<std::string>>();
+    co_return unexpected(names.error());
+}
+
+Task<DiskResult<void>> PartitionFolder::remove() {
+    services_.files.forget_folder(path_);
+    services_.indexes.erase_prefix(path_ + "/");
+    const auto removed = co_await services_.ports.disk.remove_all(path_);
+    if (!removed && removed.error() != DiskError::kNotFound) co_return removed;
+    is_made_ = false;
+    co_return {};
+}
+
+}  // namespace dlog::replication

@@ -1,0 +1,69 @@
+/// A partition's folder: performs the storage machine's steps on files and reads what it asks for.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/buffer.h"
+#include "base/ids.h"
+#include "port/disk.h"
+#include "port/task.h"
+#include "storage/index.h"
+#include "storage/segment.h"
+#include "storage/write_plan.h"
+
+namespace dlog::replication {
+
+struct ShardServices;
+
+/// Belongs to one core. Knows names and files; decides nothing.
+class PartitionFolder {
+  public:
+    PartitionFolder(ShardServices& services, std::string path)
+        : services_(services), path_(std::move(path)) {}
+
+    [[nodiscard]] const std::string& path() const { return path_; }
+    [[nodiscard]] std::string file_path(Offset segment, storage::FileKind kind) const;
+
+    /// Performs the steps in order; stops at the first that fails.
+    [[nodiscard]] port::Task<port::DiskResult<void>> perform(std::vector<storage::WriteStep> steps);
+    /// Syncs the .log files of `segments`, and the names in the folder when perform has changed any
+    /// since the last time. A segment whose file is gone is passed over.
+    [[nodiscard]] port::Task<port::DiskResult<void>> sync(std::vector<Offset> segments);
+
+    [[nodiscard]] port::Task<port::DiskResult<port::FilePtr>> open_segment(Offset segment);
+    /// Fewer bytes only at the end of the file.
+    [[nodiscard]] port::Task<port::DiskResult<Buffer>> read_segment(Offset segment,
+                                                                    std::uint64_t position,
+                                                                    std::size_t size_bytes);
+    /// The index files of a sealed segment; nullptr when one is missing or damaged.
+    [[nodiscard]] port::Task<std::shared_ptr<const storage::SegmentIndex>> read_index(
+        Offset segment);
+
+    /// Nothing when there is no such file.
+    [[nodiscard]] port::Task<port::DiskResult<std::optional<Buffer>>> read_checkpoint();
+    /// Replaces the checkpoint, durably.
+    [[nodiscard]] port::Task<port::DiskResult<void>> write_checkpoint(Buffer contents);
+    /// Nothing when there is no such folder.
+    [[nodiscard]] port::Task<port::DiskResult<std::optional<std::vector<std::string>>>> names();
+    [[nodiscard]] port::Task<port::DiskResult<void>> remove();
+
+  private:
+    [[nodiscard]] port::Task<port::DiskResult<void>> perform_one(storage::WriteStep step);
+    [[nodiscard]] port::Task<port::DiskResult<void>> create(Offset segment);
+    [[nodiscard]] port::Task<port::DiskResult<void>> seal(storage::SealSegment step);
+    [[nodiscard]] port::Task<port::DiskResult<void>> remove_segment(Offset segment);
+    [[nodiscard]] port::Task<port::DiskResult<void>> write_whole(std::string path, Buffer contents);
+
+    ShardServices& services_;
+    std::string path_;
+    bool is_made_ = false;        ///< the folder is known to exist
+    bool has_new_names_ = false;  ///< in the folder or above it, not synced yet
+    bool has_new_folder_ = false;
+};
+
+}  // namespace dlog::replication

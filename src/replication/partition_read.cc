@@ -1,0 +1,265 @@
+// Reading: from memory at once, from files through the storage machine's FileFetch, and by
+// timestamp.
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+#include <variant>
+
+#include "base/assert.h"
+#include "base/log.h"
+#include "base/result.h"
+#include "record/batch.h"
+#include "record/reader.h"
+#include "replication/partition.h"
+#include "replication/services.h"
+#include "storage/file_fetch.h"
+#include "storage/log.h"
+
+namespace dlog::replication {
+
+using port::Task;
+
+namespace {
+
+/// How much one step of a search by timestamp reads.
+constexpr std::size_t kScanBytes = 1 << 20;
+
+}  // namespace
+
+ReadResult Partition::empty_read() const {
+    return {.high_watermark = high_watermark_, .log_start_offset = log_->log_start_offset()};
+}
+
+std::optional<Result<ReadResult>> Partition::read_now(const ReadRequest& request) {
+    if (is_closed_) return Result<ReadResult>(unexpected(Error::kClosed));
+    auto plan = log_->read({.from = request.from,
+                            .limit = high_watermark_,
+                            .max_bytes = request.max_bytes,
+                            .at_least_one = request.at_least_one});
+    if (!plan) return Result<ReadResult>(unexpected(Error::kOffsetOutOfRange));
+    if (std::holds_alternative<storage::FileRead>(*plan)) return std::nullopt;
+    if (std::holds_alternative<storage::DamagedRead>(*plan)) {
+        return Result<ReadResult>(unexpected(Error::kCorrupt));
+    }
+    ReadResult result = empty_read();
+    if (auto* memory = std::get_if<storage::MemoryRead>(&*plan)) {
+        DLOG_ASSERT(memory->parts.empty() || memory->next_offset <= high_watermark_);
+        result.size_bytes = memory->size_bytes;
+        result.parts.reserve(memory->parts.size());
+        for (Buffer& part : memory->parts) result.parts.emplace_back(std::move(part));
+    }
+    return Result<ReadResult>(std::move(result));
+}
+
+Task<Result<ReadResult>> Partition::read(ReadRequest request) {
+    if (auto now = read_now(request)) co_return *std::move(now);
+    const std::shared_ptr<Partition> self = shared_from_this();
+    const port::Gate::Hold hold = work_.enter();
+    auto plan = log_->read({.from = request.from,
+                            .limit = high_watermark_,
+                            .max_bytes = request.max_bytes,
+                            .at_least_one = request.at_least_one});
+    DLOG_ASSERT(plan && std::holds_alternative<storage::FileRead>(*plan));
+    const auto& file_read = std::get<storage::FileRead>(*plan);
+    const Offset segment = file_read.segment.base_offset;
+    DLOG_CO_TRY_ASSIGN(storage::FileSlice slice, co_await fetch(file_read));
+
+    ReadResult result = empty_read();
+    result.size_bytes = slice.size_bytes;
+    if (slice.size_bytes == 0) co_return result;
+    if (!slice.bytes.empty()) {
+        result.parts.emplace_back(std::move(slice.bytes));
+        co_return result;
+    }
+    auto file = co_await folder_.open_segment(segment);
+    if (!file) co_return unexpected(failed_read(segment, file.error()));
+    result.parts.emplace_back(port::FileRange{
+        .file = *std::move(file), .position = slice.position, .length = slice.size_bytes});
+    co_return result;
+}
+
+/// Follows a FileFetch to its end.
+Task<Partition::FetchResult> Partition::fetch(storage::FileRead plan) {
+    std::shared_ptr<const storage::SegmentIndex> index;
+    if (plan.needs_index) {
+        DLOG_CO_TRY_ASSIGN(index, co_await index_for(plan.segment));
+    }
+    storage::FileFetch machine(plan, std::move(index));
+    while (!is_closed_) {
+        storage::FileFetch::Step step = machine.next(log_->verified());
+        if (auto* slice = std::get_if<storage::FileSlice>(&step)) co_return std::move(*slice);
+        if (const auto* damage = std::get_if<storage::Damage>(&step)) {
+            report(*damage);
+            co_return unexpected(Error::kCorrupt);
+        }
+        const auto& need = std::get<storage::NeedBytes>(step);
+        auto bytes = co_await folder_.read_segment(need.segment, need.position, need.size_bytes);
+        if (!bytes) co_return unexpected(failed_read(need.segment, bytes.error()));
+        machine.feed(*std::move(bytes), log_->verified());
+    }
+    co_return unexpected(Error::kClosed);
+}
+
+Error Partition::failed_read(Offset segment, port::DiskError error) {
+    if (is_closed_) return Error::kClosed;
+    // Retention took it in the meantime.
+    if (segment < log_->segments().front().base_offset) return Error::kOffsetOutOfRange;
+    const bool is_missing = error == port::DiskError::kNotFound;
+    if (!is_missing && error != port::DiskError::kIo) return Error::kStorageFailed;
+    services_.ports.log.error(is_missing ? "a segment is missing" : "a segment cannot be read",
+                              {{"file", folder_.file_path(segment, storage::FileKind::kLog)},
+                               {"error", port::disk_error_name(error)}});
+    if (is_missing) log_->note_unreadable(segment, storage::DamageReason::kMissingFile);
+    return is_missing ? Error::kCorrupt : Error::kStorageFailed;
+}
+
+void Partition::report(const storage::Damage& damage) {
+    ++services_.metrics.damaged_ranges;
+    services_.ports.log.error("damaged data is not served",
+                              {{"file", folder_.file_path(damage.segment, storage::FileKind::kLog)},
+                               {"position", damage.position},
+                               {"end_position", damage.end_position},
+                               {"first_offset", damage.first_offset},
+                               {"next_offset", damage.next_offset},
+                               {"reason", storage::damage_reason_text(damage.reason)}});
+}
+
+// Indexes.
+
+Task<Result<std::shared_ptr<const storage::SegmentIndex>>> Partition::index_for(
+    storage::Segment segment) {
+    const Offset base = segment.base_offset;
+    const bool is_active = base == log_->segments().back().base_offset;
+    if (is_active) {
+        const storage::IndexEntry end = log_->active_index().covers_from();
+        if (end.position > 0) {
+            DLOG_CO_TRY_ASSIGN(const storage::SegmentIndex prefix,
+                               co_await build_index(storage::SegmentIndex(base), end));
+            if (log_->active_index().base_offset() == base &&
+                log_->active_index().covers_from() == end) {
+                log_->adopt_index_prefix(prefix);
+            }
+        }
+        co_return std::make_shared<const storage::SegmentIndex>(log_->active_index());
+    }
+    const std::string path = folder_.file_path(base, storage::FileKind::kLog);
+    if (const auto* known = services_.indexes.find(path)) co_return *known;
+    std::shared_ptr<const storage::SegmentIndex> index = co_await folder_.read_index(base);
+    if (index == nullptr || index->covers_to().position < segment.size_bytes) {
+        DLOG_CO_TRY_ASSIGN(storage::SegmentIndex built,
+                           co_await build_index(storage::SegmentIndex(base),
+                                                {segment.end_offset, segment.size_bytes}));
+        index = std::make_shared<const storage::SegmentIndex>(std::move(built));
+    }
+    services_.indexes.put(path, index, index->memory_bytes());
+    co_return index;
+}
+
+Task<Result<storage::SegmentIndex>> Partition::build_index(storage::SegmentIndex from,
+                                                           storage::IndexEntry end) {
+    const Offset segment = from.base_offset();
+    storage::IndexBuilder builder(std::move(from), end, config().index_interval_bytes);
+    while (const auto need = builder.need()) {
+        const auto bytes =
+            co_await folder_.read_segment(need->segment, need->position, need->size_bytes);
+        if (!bytes) co_return unexpected(failed_read(segment, bytes.error()));
+        builder.feed(bytes->view());
+    }
+    co_return builder.take();
+}
+
+// Timestamps and epochs.
+
+/// Committed batches from the one that holds `from` on, in memory: one piece, whole batches.
+Task<Result<Buffer>> Partition::read_bytes(Offset from) {
+    auto plan = log_->read(
+        {.from = from, .limit = high_watermark_, .max_bytes = kScanBytes, .at_least_one = true});
+    if (!plan) co_return unexpected(Error::kOffsetOutOfRange);
+    if (std::holds_alternative<storage::DamagedRead>(*plan)) co_return unexpected(Error::kCorrupt);
+    if (std::holds_alternative<storage::NothingToRead>(*plan)) co_return Buffer();
+    if (auto* memory = std::get_if<storage::MemoryRead>(&*plan)) {
+        Buffer bytes = Buffer::allocate(memory->size_bytes);
+        std::size_t at = 0;
+        for (const Buffer& part : memory->parts) {
+            std::memcpy(bytes.mutable_data() + at, part.data(), part.size());
+            at += part.size();
+        }
+        co_return bytes;
+    }
+    DLOG_CO_TRY_ASSIGN(storage::FileSlice slice,
+                       co_await fetch(std::get<storage::FileRead>(*plan)));
+    if (slice.size_bytes == 0 || !slice.bytes.empty()) co_return std::move(slice.bytes);
+    auto bytes = co_await folder_.read_segment(slice.segment, slice.position, slice.size_bytes);
+    if (!bytes) co_return unexpected(failed_read(slice.segment, bytes.error()));
+    co_return *std::move(bytes);
+}
+
+Task<Result<TimestampOffset>> Partition::scan_time(storage::TimeScan scan) {
+    const std::shared_ptr<Partition> self = shared_from_this();
+    const port::Gate::Hold hold = work_.enter();
+    if (scan.needs_index) {
+        for (const storage::Segment& segment : log_->segments()) {
+            if (segment.base_offset != scan.segment) continue;
+            const storage::Segment wanted = segment;
+            DLOG_CO_TRY_ASSIGN(const auto index, co_await index_for(wanted));
+            scan.from = std::max(scan.from, index->time_floor(scan.time));
+            break;
+        }
+    }
+    record::ReaderScratch scratch;
+    Offset from = scan.from;
+    while (!is_closed_) {
+        from = std::max(from, log_->log_start_offset());
+        DLOG_CO_TRY_ASSIGN(const Buffer bytes, co_await read_bytes(from));
+        if (bytes.empty()) co_return TimestampOffset{};
+        record::BatchSplitter splitter(bytes.view());
+        while (true) {
+            const auto item = splitter.next();
+            if (!item || !item->has_value()) break;
+            from = (*item)->header.next_offset();
+            if ((*item)->header.max_timestamp < scan.time) continue;
+            auto reader = record::BatchReader::open((*item)->bytes, scratch);
+            if (!reader) co_return unexpected(Error::kCorrupt);
+            record::Record record;
+            while (true) {
+                const auto more = reader->next(record);
+                if (!more) co_return unexpected(Error::kCorrupt);
+                if (!*more) break;
+                if (record.timestamp < scan.time || record.offset < scan.from) continue;
+                co_return TimestampOffset{.offset = record.offset,
+                                          .timestamp = record.timestamp,
+                                          .leader_epoch = (*item)->header.leader_epoch};
+            }
+        }
+    }
+    co_return unexpected(Error::kClosed);
+}
+
+Task<Result<TimestampOffset>> Partition::offset_for_timestamp(Timestamp time) {
+    if (is_closed_) co_return unexpected(Error::kClosed);
+    const auto scan = log_->find_time(time);
+    if (!scan) co_return TimestampOffset{};
+    co_return co_await scan_time(*scan);
+}
+
+Task<Result<TimestampOffset>> Partition::offset_of_max_timestamp() {
+    if (is_closed_) co_return unexpected(Error::kClosed);
+    const auto scan = log_->find_max_time();
+    if (!scan) co_return TimestampOffset{};
+    co_return co_await scan_time(*scan);
+}
+
+Result<EpochEnd> Partition::end_of_epoch(LeaderEpoch epoch) const {
+    if (epoch > epoch_) return unexpected(Error::kEpochTooNew);
+    // This leader's epoch ends at the log's end even before it wrote anything.
+    if (epoch == epoch_) return EpochEnd{epoch, log_->log_end_offset()};
+    const storage::EpochEnd end = log_->epochs().end_of(epoch, log_->log_end_offset());
+    return EpochEnd{end.epoch, end.end_offset};
+}
+
+LeaderEpoch Partition::epoch_of(Offset offset) const {
+    return log_->epochs().epoch_of(offset);
+}
+
+}  // namespace dlog::replication
