@@ -1,0 +1,186 @@
+#include "metadata/topic_config.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include "base/assert.h"
+
+namespace dlog::metadata {
+
+namespace {
+
+/// How many insertions, removals and replacements make `a` into `b`.
+std::size_t edit_distance(std::string_view a, std::string_view b) {
+    std::vector<std::size_t> row(b.size() + 1);
+    for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
+    for (std::size_t i = 1; i <= a.size(); ++i) {
+        std::size_t diagonal = row[0];
+        row[0] = i;
+        for (std::size_t j = 1; j <= b.size(); ++j) {
+            const std::size_t replaced = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
+            diagonal = row[j];
+            row[j] = std::min({row[j] + 1, row[j - 1] + 1, replaced});
+        }
+    }
+    return row[b.size()];
+}
+
+std::string scaled(std::string_view value, std::int64_t factor) {
+    if (factor == 1) return std::string(value);
+    const std::int64_t number = parse_integer(value).value_or(0);
+    // Hours and minutes of -1 mean "no limit", as they do in Kafka.
+    if (number < 0) return "-1";
+    if (number > INT64_MAX / factor) return std::to_string(INT64_MAX);
+    return std::to_string(number * factor);
+}
+
+/// A setting's value as text: the topic's, else the broker's, else the default.
+std::string value_of(const TopicConfigDefinition& entry, const ConfigMap& topic,
+                     const ConfigMap& broker) {
+    if (const auto own = topic.find(entry.definition.name); own != topic.end()) return own->second;
+    for (const BrokerSynonym& synonym : entry.synonyms) {
+        if (synonym.name.empty()) break;
+        const auto found = broker.find(synonym.name);
+        if (found != broker.end()) return scaled(found->second, synonym.factor);
+    }
+    return std::string(entry.definition.default_value);
+}
+
+/// Reads typed values out of the two maps.
+class Values {
+  public:
+    Values(const ConfigMap& topic, const ConfigMap& broker) : topic_(topic), broker_(broker) {}
+
+    [[nodiscard]] std::string text(std::string_view name) const {
+        const TopicConfigDefinition* entry = find_topic_config(name);
+        DLOG_ASSERT(entry != nullptr, name);
+        return value_of(*entry, topic_, broker_);
+    }
+    template <class Number>
+    void read(std::string_view name, Number& into) const {
+        const auto value = parse_integer(text(name));
+        DLOG_ASSERT(value.has_value(), name);
+        into = static_cast<Number>(*value);
+    }
+    void read(std::string_view name, bool& into) const {
+        into = parse_boolean(text(name)).value_or(false);
+    }
+
+  private:
+    const ConfigMap& topic_;
+    const ConfigMap& broker_;
+};
+
+CompressionType compression_type_of(std::string_view text) {
+    if (text == "uncompressed") return CompressionType::kUncompressed;
+    if (text == "gzip") return CompressionType::kGzip;
+    if (text == "snappy") return CompressionType::kSnappy;
+    if (text == "lz4") return CompressionType::kLz4;
+    if (text == "zstd") return CompressionType::kZstd;
+    DLOG_ASSERT(text == "producer", text);
+    return CompressionType::kProducer;
+}
+
+}  // namespace
+
+std::string_view nearest_topic_config(std::string_view name) {
+    std::string_view best;
+    std::size_t best_distance = SIZE_MAX;
+    for (const TopicConfigDefinition& entry : topic_config_table()) {
+        if (entry.is_hidden) continue;
+        const std::size_t distance = edit_distance(name.substr(0, 64), entry.definition.name);
+        if (distance < best_distance) {
+            best = entry.definition.name;
+            best_distance = distance;
+        }
+    }
+    return best;
+}
+
+std::expected<void, std::string> check_topic_config(std::string_view name, std::string_view value) {
+    const TopicConfigDefinition* entry = find_topic_config(name);
+    if (entry == nullptr) {
+        return std::unexpected("Unknown topic configuration: " + std::string(name.substr(0, 128)) +
+                               ". The nearest one is " + std::string(nearest_topic_config(name)) +
+                               ".");
+    }
+    return check_config(entry->definition, value);
+}
+
+std::expected<void, std::string> check_topic_configs(const ConfigMap& topic,
+                                                     const ConfigMap& broker) {
+    for (const auto& [name, value] : topic) {
+        if (auto check = check_topic_config(name, value); !check) return check;
+    }
+    const TopicConfig config = effective_topic_config(topic, broker);
+    if (config.segment_jitter_ms > config.segment_ms) {
+        return std::unexpected("Invalid value " + std::to_string(config.segment_jitter_ms) +
+                               " for configuration segment.jitter.ms: it must not exceed "
+                               "segment.ms, which is " +
+                               std::to_string(config.segment_ms));
+    }
+    return {};
+}
+
+TopicConfig effective_topic_config(const ConfigMap& topic, const ConfigMap& broker) {
+    const Values values(topic, broker);
+    TopicConfig config;
+    config.compression_type = compression_type_of(trim(values.text("compression.type")));
+    values.read("compression.gzip.level", config.compression_gzip_level);
+    values.read("compression.lz4.level", config.compression_lz4_level);
+    values.read("compression.zstd.level", config.compression_zstd_level);
+    values.read("file.delete.delay.ms", config.file_delete_delay_ms);
+    values.read("flush.bytes", config.flush_bytes);
+    values.read("flush.messages", config.flush_messages);
+    values.read("flush.ms", config.flush_ms);
+    values.read("index.interval.bytes", config.index_interval_bytes);
+    values.read("max.message.bytes", config.max_message_bytes);
+    values.read("message.timestamp.after.max.ms", config.message_timestamp_after_max_ms);
+    values.read("message.timestamp.before.max.ms", config.message_timestamp_before_max_ms);
+    config.message_timestamp_type = trim(values.text("message.timestamp.type")) == "LogAppendTime"
+                                        ? TimestampType::kLogAppendTime
+                                        : TimestampType::kCreateTime;
+    values.read("min.insync.replicas", config.min_insync_replicas);
+    values.read("retention.bytes", config.retention_bytes);
+    values.read("retention.ms", config.retention_ms);
+    values.read("segment.bytes", config.segment_bytes);
+    if (topic.contains("internal.segment.bytes")) {
+        values.read("internal.segment.bytes", config.segment_bytes);
+    }
+    values.read("segment.index.bytes", config.segment_index_bytes);
+    values.read("segment.jitter.ms", config.segment_jitter_ms);
+    values.read("segment.ms", config.segment_ms);
+    values.read("write.caching", config.write_caching);
+    return config;
+}
+
+DescribedConfig describe_topic_config(const TopicConfigDefinition& definition,
+                                      const ConfigMap& topic, const ConfigMap& broker) {
+    DescribedConfig described;
+    described.definition = &definition;
+    described.value = value_of(definition, topic, broker);
+    const auto add = [&described](std::string_view name, std::string_view value,
+                                  ConfigSource source) {
+        if (described.synonyms.empty()) described.source = source;
+        described.synonyms.push_back({std::string(name), std::string(value), source});
+    };
+    const std::string_view own_name = definition.definition.name;
+    if (const auto own = topic.find(own_name); own != topic.end()) {
+        add(own_name, own->second, ConfigSource::kTopic);
+    }
+    std::string_view default_name = own_name;
+    for (const BrokerSynonym& synonym : definition.synonyms) {
+        if (synonym.name.empty()) break;
+        default_name = synonym.name;
+        const auto found = broker.find(synonym.name);
+        if (found != broker.end()) add(synonym.name, found->second, ConfigSource::kStaticBroker);
+    }
+    add(default_name,
+        definition.broker_default.empty() ? definition.definition.default_value
+                                          : definition.broker_default,
+        ConfigSource::kDefault);
+    DLOG_ASSERT(!described.synonyms.empty());
+    return described;
+}
+
+}  // namespace dlog::metadata

@@ -1,0 +1,110 @@
+/// The settings of a topic: Kafka's names, types and defaults, the broker settings that they fall
+/// back on, and the typed values that the partitions work with.
+#pragma once
+
+#include <cstdint>
+#include <expected>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "metadata/config_definition.h"
+
+namespace dlog::metadata {
+
+/// A broker setting that gives a topic setting its default; its value times `factor` is the
+/// topic's.
+struct BrokerSynonym {
+    std::string_view name;
+    std::int64_t factor = 1;
+};
+
+inline constexpr std::size_t kSynonymsMax = 3;
+
+struct TopicConfigDefinition {
+    ConfigDefinition definition;
+    /// In order of precedence; the last named one bears the default when none is set.
+    BrokerSynonym synonyms[kSynonymsMax] = {};
+    /// The default as the last synonym states it, when that is in another unit; else the
+    /// definition's.
+    std::string_view broker_default = {};
+    /// Kafka's settings for tests: settable, but not described.
+    bool is_hidden = false;
+};
+
+[[nodiscard]] std::span<const TopicConfigDefinition> topic_config_table();
+
+/// Null when no topic setting has this name.
+[[nodiscard]] const TopicConfigDefinition* find_topic_config(std::string_view name);
+
+/// The reason in words when a topic may not have this setting or this value.
+[[nodiscard]] std::expected<void, std::string> check_topic_config(std::string_view name,
+                                                                  std::string_view value);
+
+/// As above for a whole set, with the rules between settings; `broker` gives the values that
+/// `topic` leaves open.
+[[nodiscard]] std::expected<void, std::string> check_topic_configs(const ConfigMap& topic,
+                                                                   const ConfigMap& broker);
+
+/// The name of the topic setting that is nearest to `name`, for "did you mean".
+[[nodiscard]] std::string_view nearest_topic_config(std::string_view name);
+
+enum class CompressionType : std::uint8_t { kProducer, kUncompressed, kGzip, kSnappy, kLz4, kZstd };
+enum class TimestampType : std::uint8_t { kCreateTime, kLogAppendTime };
+
+/// A topic's settings in effect. Members bear Kafka's names; -1 or INT64_MAX mean "no limit" as in
+/// Kafka.
+struct TopicConfig {
+    CompressionType compression_type = CompressionType::kProducer;
+    std::int32_t compression_gzip_level = -1;
+    std::int32_t compression_lz4_level = 9;
+    std::int32_t compression_zstd_level = 3;
+    std::int64_t file_delete_delay_ms = 60'000;
+    std::int64_t flush_bytes = INT64_MAX;
+    std::int64_t flush_messages = INT64_MAX;
+    std::int64_t flush_ms = INT64_MAX;
+    std::int32_t index_interval_bytes = 4096;
+    std::int32_t max_message_bytes = 1'048'588;
+    std::int64_t message_timestamp_after_max_ms = 3'600'000;
+    std::int64_t message_timestamp_before_max_ms = INT64_MAX;
+    TimestampType message_timestamp_type = TimestampType::kCreateTime;
+    std::int32_t min_insync_replicas = 1;
+    std::int64_t retention_bytes = -1;
+    std::int64_t retention_ms = 604'800'000;
+    std::int32_t segment_bytes = 1'073'741'824;
+    std::int32_t segment_index_bytes = 10'485'760;
+    std::int64_t segment_jitter_ms = 0;
+    std::int64_t segment_ms = 604'800'000;
+    bool write_caching = false;
+
+    bool operator==(const TopicConfig&) const = default;
+};
+
+/// The values in effect for a topic with `topic` set on it, on a node with `broker` set. Both have
+/// been checked.
+[[nodiscard]] TopicConfig effective_topic_config(const ConfigMap& topic, const ConfigMap& broker);
+
+/// Where a value comes from; the numbers are those of DescribeConfigs' config_source field.
+enum class ConfigSource : std::uint8_t { kTopic = 1, kStaticBroker = 4, kDefault = 5 };
+
+struct DescribedSynonym {
+    std::string name;
+    std::string value;
+    ConfigSource source = ConfigSource::kDefault;
+};
+
+struct DescribedConfig {
+    const TopicConfigDefinition* definition = nullptr;
+    std::string value;
+    ConfigSource source = ConfigSource::kDefault;
+    /// Every place that could give the value, in order of precedence.
+    std::vector<DescribedSynonym> synonyms;
+};
+
+/// What DescribeConfigs says about one setting of a topic.
+[[nodiscard]] DescribedConfig describe_topic_config(const TopicConfigDefinition& definition,
+                                                    const ConfigMap& topic,
+                                                    const ConfigMap& broker);
+
+}  // namespace dlog::metadata
