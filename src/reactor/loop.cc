@@ -1,0 +1,199 @@
+#include "reactor/loop.h"
+
+#include <errno.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "base/log.h"
+
+namespace dlog::reactor {
+
+namespace {
+
+thread_local Loop* current_loop = nullptr;
+
+constexpr std::int64_t kNsPerSecond = 1'000'000'000;
+
+}  // namespace
+
+Loop* Loop::current() {
+    return current_loop;
+}
+
+Loop::Loop(CoreId core, LogSink& log, WorkerPool& io_pool, DrainBoard& board)
+    : core_(core),
+      log_(log),
+      io_pool_(io_pool),
+      board_(board),
+      epoll_fd_(::epoll_create1(EPOLL_CLOEXEC)),
+      wake_fd_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+      events_(kEventsPerTurn) {
+    DLOG_ASSERT(epoll_fd_ >= 0 && wake_fd_ >= 0, errno);
+    // Edge-triggered, so that nobody needs to read the counter: each write is one event.
+    epoll_event event{.events = EPOLLIN | EPOLLET, .data = {.ptr = nullptr}};
+    const int status = ::epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, wake_fd_, &event);
+    DLOG_ASSERT(status == 0, errno);
+}
+
+Loop::~Loop() {
+    DLOG_ASSERT(pollables_.is_alone());
+    ::close(wake_fd_);
+    ::close(epoll_fd_);
+}
+
+void Loop::run() {
+    current_loop = this;
+    while (!is_finish_wanted_.load(std::memory_order_acquire)) turn();
+    current_loop = nullptr;
+}
+
+void Loop::begin_drain() {
+    is_drain_wanted_.store(true, std::memory_order_release);
+    if (mailbox_.poke()) ::eventfd_write(wake_fd_, 1);
+}
+
+void Loop::finish() {
+    is_finish_wanted_.store(true, std::memory_order_release);
+    if (mailbox_.poke()) ::eventfd_write(wake_fd_, 1);
+}
+
+void Loop::forget_queued() {
+    DLOG_ASSERT(is_finish_wanted_.load(std::memory_order_acquire));
+    mailbox_.clear();
+    ready_.clear();
+}
+
+void Loop::post(std::coroutine_handle<> handle) {
+    DLOG_ASSERT(handle);
+    if (current_loop == this) {
+        ready_.push_back(handle);
+    } else if (mailbox_.push(handle)) {
+        const int status = ::eventfd_write(wake_fd_, 1);
+        DLOG_ASSERT(status == 0, errno);
+    }
+}
+
+bool Loop::watch(Pollable& pollable, int fd, std::uint32_t events) {
+    DLOG_ASSERT(pollable.is_alone());
+    epoll_event event{.events = events | EPOLLET, .data = {.ptr = &pollable}};
+    if (::epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, fd, &event) != 0) return false;
+    pollable.insert_before(pollables_);
+    return true;
+}
+
+void Loop::unwatch(Pollable& pollable, int fd) {
+    pollable.unlink();
+    ::epoll_ctl(epoll_fd_, EPOLL_CTL_DEL, fd, nullptr);
+    for (int i = event_next_; i < event_count_; ++i) {
+        epoll_event& event = events_[static_cast<std::size_t>(i)];
+        if (event.data.ptr == &pollable) event.data.ptr = nullptr;
+    }
+}
+
+std::unique_ptr<std::uint8_t[]> Loop::borrow_block() {
+    if (spare_blocks_.empty()) return std::make_unique_for_overwrite<std::uint8_t[]>(kBlockBytes);
+    std::unique_ptr<std::uint8_t[]> block = std::move(spare_blocks_.back());
+    spare_blocks_.pop_back();
+    return block;
+}
+
+void Loop::return_block(std::unique_ptr<std::uint8_t[]> block) {
+    if (spare_blocks_.size() < kSpareBlocksMax) spare_blocks_.push_back(std::move(block));
+}
+
+void Loop::submit_io(PoolJob& job) {
+    // A loop that has finished drops the job: its frame is about to be destroyed.
+    if (is_finish_wanted_.load(std::memory_order_acquire)) return;
+    DLOG_ASSERT(current_loop == this);
+    ++outstanding_;
+    io_batch_.push(job);
+}
+
+void Loop::submit(WorkerPool& pool, PoolJob& job) {
+    ++outstanding_;
+    // A pool that has stopped drops the job: its frame is about to be destroyed.
+    if (!pool.submit(job)) --outstanding_;
+}
+
+void Loop::turn() {
+    ++turn_number_;
+    const int event_count =
+        sleep_or_poll() ? wait_for_events(clock_.next_deadline()) : wait_for_events(clock_.now());
+    clock_.refresh();
+    // First the mailbox, then the flags: whoever sets one pokes the mailbox after it.
+    (void)mailbox_.take(ready_, false);
+    if (is_drain_wanted_.load(std::memory_order_acquire)) {
+        board_.report(core_, false);
+        if (!is_stopping_) stop_pollables();
+    }
+    dispatch(event_count);
+    run_ready();
+    clock_.refresh();
+    clock_.fire_due();
+    flush_io();
+}
+
+bool Loop::sleep_or_poll() {
+    const bool may_sleep = ready_.empty() && clock_.next_deadline() > clock_.now() &&
+                           !is_finish_wanted_.load(std::memory_order_acquire);
+    if (!mailbox_.take(ready_, may_sleep)) return false;
+    // The mailbox has marked this loop as asleep, so whatever comes from now on wakes it.
+    if (is_stopping_) board_.report(core_, outstanding_ == 0);
+    return true;
+}
+
+int Loop::wait_for_events(Instant deadline) {
+    timespec timeout{};
+    timespec* limit = &timeout;
+    if (deadline == kNever) {
+        limit = nullptr;
+    } else if (deadline > clock_.now()) {
+        const std::int64_t ns = (deadline - clock_.now()).ns;
+        timeout = {.tv_sec = ns / kNsPerSecond, .tv_nsec = ns % kNsPerSecond};
+    }
+    int count = ::epoll_pwait2(epoll_fd_, events_.data(), kEventsPerTurn, limit, nullptr);
+    if (count < 0 && errno == ENOSYS) {  // before Linux 5.11
+        const std::int64_t ms = limit == nullptr
+                                    ? -1
+                                    : std::min<std::int64_t>(timeout.tv_sec, 3600) * 1000 +
+                                          (timeout.tv_nsec + 999'999) / 1'000'000;
+        count = ::epoll_wait(epoll_fd_, events_.data(), kEventsPerTurn, static_cast<int>(ms));
+    }
+    DLOG_ASSERT(count >= 0 || errno == EINTR, errno);
+    return std::max(count, 0);
+}
+
+void Loop::dispatch(int count) {
+    event_count_ = count;
+    for (event_next_ = 0; event_next_ < event_count_;) {
+        const epoll_event& event = events_[static_cast<std::size_t>(event_next_++)];
+        auto* const pollable = static_cast<Pollable*>(event.data.ptr);
+        if (pollable != nullptr) pollable->on_events(event.events);
+    }
+    event_next_ = 0;
+    event_count_ = 0;
+}
+
+void Loop::run_ready() {
+    running_.swap(ready_);
+    for (const std::coroutine_handle<> handle : running_) handle.resume();
+    running_.clear();
+}
+
+void Loop::stop_pollables() {
+    is_stopping_ = true;
+    while (!pollables_.is_alone()) {
+        auto* const pollable = static_cast<Pollable*>(pollables_.next);
+        pollable->on_stop();
+        DLOG_ASSERT(pollable->is_alone());
+    }
+}
+
+void Loop::flush_io() {
+    if (!io_batch_.is_empty()) io_pool_.submit(io_batch_);
+}
+
+}  // namespace dlog::reactor

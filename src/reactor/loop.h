@@ -1,0 +1,185 @@
+/// One core's event loop: epoll, a mailbox, timers, and the turn that runs them.
+#pragma once
+
+#include <sys/epoll.h>
+
+#include <atomic>
+#include <coroutine>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "base/assert.h"
+#include "base/ids.h"
+#include "port/sync.h"
+#include "reactor/clock.h"
+#include "reactor/mailbox.h"
+#include "reactor/pool.h"
+
+namespace dlog {
+class LogSink;
+}
+
+namespace dlog::reactor {
+
+/// What a loop watches a file descriptor for. It is told to stop when the loop stops.
+class Pollable : public port::detail::WaitLink {
+  public:
+    Pollable() = default;
+    virtual ~Pollable() { unlink(); }
+    /// Epoll's event bits. `this` may be destroyed by what this resumes, so resuming comes last.
+    virtual void on_events(std::uint32_t events) = 0;
+    /// Ends what is pending with kClosed. Called once.
+    virtual void on_stop() = 0;
+};
+
+/// Where loops that are draining say that they have nothing left to do, and learn that all of them
+/// say so.
+class DrainBoard {
+  public:
+    virtual ~DrainBoard() = default;
+    virtual void report(CoreId core, bool is_idle) = 0;
+};
+
+/// Owned by one core's thread, which alone calls everything that is not marked otherwise.
+/// A turn: wait for events (or for a timer, or the mailbox) and handle them, resume what became
+/// ready, fire what is due, hand this turn's file operations to the I/O pool in one batch.
+class Loop {
+  public:
+    Loop(CoreId core, LogSink& log, WorkerPool& io_pool, DrainBoard& board);
+    Loop(const Loop&) = delete;
+    Loop& operator=(const Loop&) = delete;
+    ~Loop();
+
+    /// Runs turns on this thread until `finish`.
+    void run();
+    /// Any thread: stop every pollable, refuse new ones, report to the board when idle; keep
+    /// running.
+    void begin_drain();
+    /// Any thread: leave `run` after this turn.
+    void finish();
+    /// After `run` has returned: forgets what is still queued.
+    void forget_queued();
+
+    /// Any thread.
+    [[nodiscard]] bool has_empty_mailbox() { return mailbox_.is_empty(); }
+
+    /// Any thread: resume `handle` on this loop, after what was posted before from the same thread.
+    void post(std::coroutine_handle<> handle);
+    /// This thread: resume `handle` in the next turn.
+    void make_ready(std::coroutine_handle<> handle) { ready_.push_back(handle); }
+
+    /// Watches `fd` edge-triggered. False when the system has no room for it (errno says why).
+    [[nodiscard]] bool watch(Pollable& pollable, int fd, std::uint32_t events);
+    /// Forgets `fd`, which is still open, and events for it that were fetched but not handled yet.
+    void unwatch(Pollable& pollable, int fd);
+
+    /// Queues a job for the I/O pool at this turn's end; `outstanding` counts it until `job_done`.
+    void submit_io(PoolJob& job);
+    void submit(WorkerPool& pool, PoolJob& job);
+    void job_done() { --outstanding_; }
+
+    /// A block of 4 KiB for bytes that were read ahead; a few are kept for the next borrower.
+    [[nodiscard]] std::unique_ptr<std::uint8_t[]> borrow_block();
+    void return_block(std::unique_ptr<std::uint8_t[]> block);
+
+    [[nodiscard]] CoreId core() const { return core_; }
+    [[nodiscard]] CoreClock& clock() { return clock_; }
+    [[nodiscard]] LogSink& log() { return log_; }
+    [[nodiscard]] bool is_stopping() const { return is_stopping_; }
+    /// Counts turns, for budgets of work per turn.
+    [[nodiscard]] std::uint64_t turn_number() const { return turn_number_; }
+    /// The loop that runs on the calling thread, or null.
+    [[nodiscard]] static Loop* current();
+
+  private:
+    void turn();
+    bool sleep_or_poll();
+    int wait_for_events(Instant deadline);
+    void dispatch(int count);
+    void run_ready();
+    void stop_pollables();
+    void flush_io();
+
+    static constexpr int kEventsPerTurn = 256;
+    static constexpr std::size_t kBlockBytes = 4096;
+    static constexpr std::size_t kSpareBlocksMax = 64;
+
+    const CoreId core_;
+    LogSink& log_;
+    WorkerPool& io_pool_;
+    DrainBoard& board_;
+    const int epoll_fd_;
+    const int wake_fd_;
+    CoreClock clock_;
+    Mailbox mailbox_;
+    JobList io_batch_;
+    std::uint64_t outstanding_ = 0;
+    std::uint64_t turn_number_ = 0;
+    bool is_stopping_ = false;
+    std::vector<std::coroutine_handle<>> ready_;
+    std::vector<std::coroutine_handle<>> running_;
+    port::detail::WaitLink pollables_;
+    std::vector<std::unique_ptr<std::uint8_t[]>> spare_blocks_;
+    int event_next_ = 0;  // the events in [next, count) of this turn are not handled yet
+    int event_count_ = 0;
+    std::vector<epoll_event> events_;
+    std::atomic<bool> is_drain_wanted_ = false;
+    std::atomic<bool> is_finish_wanted_ = false;
+};
+
+/// `auto result = co_await BlockingCall(loop, pool, [&] { … })`: runs the closure on a pool's
+/// thread and continues on `loop`, which runs now. The closure lives in the awaiting frame; no
+/// memory is allocated.
+template <class Work>
+class BlockingCall final : private PoolJob {
+  public:
+    using Result = decltype(std::declval<Work&>()());
+    /// `pool` null is the loop's I/O pool, in the batch of this turn.
+    BlockingCall(Loop& loop, WorkerPool* pool, Work work)
+        : loop_(loop), pool_(pool), work_(std::move(work)) {}
+    BlockingCall(const BlockingCall&) = delete;
+    BlockingCall& operator=(const BlockingCall&) = delete;
+
+    [[nodiscard]] bool await_ready() const { return false; }
+    void await_suspend(std::coroutine_handle<> waiter) {
+        waiter_ = waiter;
+        perform = &run;
+        if (pool_ == nullptr) {
+            loop_.submit_io(*this);
+        } else {
+            loop_.submit(*pool_, *this);
+        }
+    }
+    Result await_resume() {
+        loop_.job_done();
+        DLOG_ASSERT(result_.has_value());
+        return *std::move(result_);
+    }
+
+  private:
+    static void run(PoolJob& job) {
+        auto& self = static_cast<BlockingCall&>(job);
+        self.result_.emplace(self.work_());
+        // From the post on, the frame that holds `self` may be gone.
+        self.loop_.post(self.waiter_);
+    }
+
+    Loop& loop_;
+    WorkerPool* pool_;
+    Work work_;
+    std::coroutine_handle<> waiter_;
+    std::optional<Result> result_;
+};
+
+/// `co_await NextTurn(loop)`: let everything else that is ready run first.
+struct NextTurn {
+    Loop& loop;
+    [[nodiscard]] bool await_ready() const { return false; }
+    void await_suspend(std::coroutine_handle<> self) const { loop.make_ready(self); }
+    void await_resume() const {}
+};
+
+}  // namespace dlog::reactor
