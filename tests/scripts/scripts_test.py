@@ -1,0 +1,91 @@
+"""The entry scripts: a second start is quick, help is there, errors are plain."""
+
+import os
+import pathlib
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests" / "support"))
+
+from node import BUILD, Node, answers, free_port  # noqa: E402
+
+
+def call(*words: str, **more) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [str(ROOT / words[0]), *words[1:]], capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=300, **more
+    )
+
+
+def test_a_second_start_takes_less_than_a_second_before_the_program_runs():
+    assert call("run", "--version").returncode == 0
+    started = time.monotonic()
+    ran = call("run", "--version")
+    took = time.monotonic() - started
+    assert ran.returncode == 0 and ran.stdout.startswith("dlog "), ran
+    assert took < 1, f"{took:.2f} s"
+
+
+def test_run_starts_a_node_in_the_given_folder(tmp_path):
+    port, http = free_port(), free_port()
+    environment = {**os.environ, "DLOG_DATA_DIR": str(tmp_path / "data")}
+    command = [str(ROOT / "run"), "--listen", f"127.0.0.1:{port}", "--http", f"127.0.0.1:{http}"]
+    process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    try:
+        end = time.monotonic() + 20
+        while not answers(port) and process.poll() is None and time.monotonic() < end:
+            time.sleep(0.02)
+        assert answers(port), process.poll()
+        process.terminate()
+        assert process.wait(20) == 0
+    finally:
+        process.kill()
+    assert (tmp_path / "data").is_dir()
+
+
+def test_a_start_takes_less_than_100_ms_to_the_first_acknowledged_record(tmp_path):
+    sys.path.insert(0, str(ROOT / "tests" / "support"))
+    from wire import Batch, Connection
+
+    with Node(tmp_path) as node:
+        with Connection(node.port) as connection:
+            assert connection.create_topic("t") == 0
+        best = 1e9
+        for _ in range(3):
+            node.stop()
+            started = time.monotonic()
+            node.start()
+            with Connection(node.port) as connection:
+                assert connection.produce("t", 0, Batch([b"first"]).encode())[0] == 0
+            best = min(best, time.monotonic() - started)
+    assert best < 0.1, f"{best * 1000:.0f} ms"
+
+
+def test_dev_explains_itself_and_refuses_what_it_does_not_know():
+    assert "./dev sim 42" in call("dev", "help").stdout
+    ran = call("dev", "frobnicate")
+    assert ran.returncode == 2 and "no command 'frobnicate'" in ran.stderr
+
+
+def test_set_up_says_plainly_that_it_needs_root(tmp_path):
+    """A package is missing and neither root nor sudo is at hand: the message says what to run."""
+    copy = tmp_path / "tools" / "setup"
+    copy.mkdir(parents=True)
+    script = (ROOT / "tools/setup/setup.sh").read_text().replace("EUID != 0", "1 != 0").replace("v sudo", "v no-sudo")
+    (copy / "setup.sh").write_text(script)
+    (copy / "apt.txt").write_text("[build]\nno-such-package-dlog\n")
+    ran = subprocess.run(["bash", str(copy / "setup.sh"), "build"], capture_output=True, text=True)
+    assert ran.returncode == 1
+    assert "apt-get install no-such-package-dlog" in ran.stderr
+
+
+def test_the_suite_lists_its_groups_and_refuses_others():
+    suite = [sys.executable, str(ROOT / "tools/suite/suite.py")]
+    listed = subprocess.run([*suite, "--list"], capture_output=True, text=True)
+    assert listed.returncode == 0 and "clients" in listed.stdout
+    assert subprocess.run([*suite, "no-such-group"], capture_output=True).returncode == 2
+
+
+def test_the_build_under_test_is_the_release_build():
+    assert (BUILD / "release" / "dlog").exists()
