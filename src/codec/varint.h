@@ -12,24 +12,47 @@ inline constexpr std::size_t kVarintBytesMax = 5;
 inline constexpr std::size_t kVarlongBytesMax = 10;
 
 namespace detail {
-/// The loop behind the one-byte fast paths. `T` is unsigned; a value that does not fit it is
-/// refused.
 template <class T>
-[[nodiscard]] constexpr const std::uint8_t* read_groups(const std::uint8_t* at,
-                                                        const std::uint8_t* end, T& value) {
+struct ReadGroups {
+    const std::uint8_t* after;
+    T value;
+};
+
+/// The loop behind the fast paths. `T` is unsigned; a value that does not fit it is refused. The
+/// result comes back in registers: through a reference it would cost the callers of the fast paths
+/// a trip to memory.
+template <class T>
+[[nodiscard, gnu::noinline]] constexpr ReadGroups<T> read_groups(const std::uint8_t* at,
+                                                                 const std::uint8_t* end) {
     constexpr unsigned kBits = sizeof(T) * 8;
     T result = 0;
     for (unsigned shift = 0; shift < kBits && at != end; shift += 7) {
         const std::uint8_t byte = *at++;
         const T group = byte & 0x7f;
-        if (shift + 7 > kBits && (group >> (kBits - shift)) != 0) return nullptr;
+        if (shift + 7 > kBits && (group >> (kBits - shift)) != 0) break;
         result |= static_cast<T>(group << shift);
-        if (byte < 0x80) {
-            value = result;
-            return at;
+        if (byte < 0x80) return {at, result};
+    }
+    return {nullptr, 0};
+}
+
+/// Numbers of one and two bytes, which most are, without a loop.
+template <class T>
+[[nodiscard, gnu::always_inline]] constexpr const std::uint8_t* read_short_or_groups(
+    const std::uint8_t* at, const std::uint8_t* end, T& value) {
+    if (at != end) [[likely]] {
+        if (at[0] < 0x80) {
+            value = at[0];
+            return at + 1;
+        }
+        if (end - at >= 2 && at[1] < 0x80) {
+            value = static_cast<T>((at[0] & 0x7f) | (at[1] << 7));
+            return at + 2;
         }
     }
-    return nullptr;
+    const ReadGroups<T> read = read_groups<T>(at, end);
+    if (read.after != nullptr) value = read.value;
+    return read.after;
 }
 
 template <class T>
@@ -60,35 +83,24 @@ template <class T>
 // `value`) when the bytes end inside the number, when it has more than 5 (10) bytes, or when it
 // does not fit. Padded encodings that do fit are taken, as Kafka takes them.
 
-[[nodiscard]] constexpr const std::uint8_t* read_unsigned_varint(const std::uint8_t* at,
-                                                                 const std::uint8_t* end,
-                                                                 std::uint32_t& value) {
-    if (at != end && *at < 0x80) [[likely]] {
-        value = *at;
-        return at + 1;
-    }
-    return detail::read_groups(at, end, value);
+[[nodiscard, gnu::always_inline]] constexpr const std::uint8_t* read_unsigned_varint(
+    const std::uint8_t* at, const std::uint8_t* end, std::uint32_t& value) {
+    return detail::read_short_or_groups(at, end, value);
 }
-[[nodiscard]] constexpr const std::uint8_t* read_unsigned_varlong(const std::uint8_t* at,
-                                                                  const std::uint8_t* end,
-                                                                  std::uint64_t& value) {
-    if (at != end && *at < 0x80) [[likely]] {
-        value = *at;
-        return at + 1;
-    }
-    return detail::read_groups(at, end, value);
+[[nodiscard, gnu::always_inline]] constexpr const std::uint8_t* read_unsigned_varlong(
+    const std::uint8_t* at, const std::uint8_t* end, std::uint64_t& value) {
+    return detail::read_short_or_groups(at, end, value);
 }
-[[nodiscard]] constexpr const std::uint8_t* read_varint(const std::uint8_t* at,
-                                                        const std::uint8_t* end,
-                                                        std::int32_t& value) {
+[[nodiscard, gnu::always_inline]] constexpr const std::uint8_t* read_varint(const std::uint8_t* at,
+                                                                            const std::uint8_t* end,
+                                                                            std::int32_t& value) {
     std::uint32_t bits = 0;
     const std::uint8_t* after = read_unsigned_varint(at, end, bits);
     if (after != nullptr) value = un_zig_zag(bits);
     return after;
 }
-[[nodiscard]] constexpr const std::uint8_t* read_varlong(const std::uint8_t* at,
-                                                         const std::uint8_t* end,
-                                                         std::int64_t& value) {
+[[nodiscard, gnu::always_inline]] constexpr const std::uint8_t* read_varlong(
+    const std::uint8_t* at, const std::uint8_t* end, std::int64_t& value) {
     std::uint64_t bits = 0;
     const std::uint8_t* after = read_unsigned_varlong(at, end, bits);
     if (after != nullptr) value = un_zig_zag(bits);

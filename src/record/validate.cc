@@ -10,69 +10,22 @@
 #include "codec/varint.h"
 #include "record/codec_error.h"
 #include "record/record_format.h"
+#include "record/record_walk.h"
 
 namespace dlog::record {
 
 namespace {
 
-/// What the walk learns of the records so far.
-class Tally {
-  public:
-    Tally(const BatchHeader& header, bool needs_keys)
-        : base_timestamp_(static_cast<std::uint64_t>(header.base_timestamp.ms)),
-          needs_keys_(needs_keys) {}
-
-    [[gnu::always_inline]] Result<void> add(std::int64_t timestamp_delta, std::int32_t offset_delta,
-                                            std::int32_t key_size) {
-        if (offset_delta != record_count_) [[unlikely]]
-            return unexpected(Error::kBadOffsets);
-        if (key_size < 0 && needs_keys_) [[unlikely]]
-            return unexpected(Error::kMissingKey);
-        ++record_count_;
-        // Hostile deltas wrap, as they do in Kafka.
-        const auto timestamp = static_cast<std::int64_t>(
-            base_timestamp_ + static_cast<std::uint64_t>(timestamp_delta));
-        if (timestamp != kNoTimestamp.ms) min_timestamp_ = std::min(min_timestamp_, timestamp);
-        max_timestamp_ = std::max(max_timestamp_, timestamp);
-        return {};
+/// Walks records that fill `records` exactly.
+Result<void> walk_in_place(ByteView records, std::int32_t count, Tally& tally) {
+    if (static_cast<std::size_t>(count) > records.size() / kRecordBytesMin) {
+        return unexpected(Error::kBadCount);
     }
-
-    [[nodiscard]] Timestamp min_timestamp() const {
-        return min_timestamp_ == INT64_MAX ? kNoTimestamp : Timestamp{min_timestamp_};
-    }
-    [[nodiscard]] Timestamp max_timestamp() const { return Timestamp{max_timestamp_}; }
-
-  private:
-    std::uint64_t base_timestamp_;
-    std::int64_t min_timestamp_ = INT64_MAX;
-    std::int64_t max_timestamp_ = kNoTimestamp.ms;
-    std::int32_t record_count_ = 0;
-    bool needs_keys_;
-};
-
-/// Walks `count` records that fill `records` exactly.
-Result<void> walk_in_place(ByteView records, std::int32_t count, Tally& tally_out) {
-    Tally tally = tally_out;  // a local stays in registers
-    const std::uint8_t* at = records.data();
-    const std::uint8_t* const end = at + records.size();
-    for (std::int32_t index = 0; index < count; ++index) {
-        if (at == end) [[unlikely]]
-            return unexpected(Error::kBadCount);
-        std::int32_t size = 0;
-        const std::uint8_t* body = codec::read_varint(at, end, size);
-        if (body == nullptr || size < 0 || size > end - body) [[unlikely]] {
-            return unexpected(Error::kCorruptRecord);
-        }
-        RecordFields fields;
-        at = body + size;
-        if (!read_record_body(body, at, fields)) [[unlikely]] {
-            return unexpected(Error::kCorruptRecord);
-        }
-        DLOG_TRY(tally.add(fields.timestamp_delta, fields.offset_delta, fields.key_size));
-    }
-    if (at != end) return unexpected(Error::kBadCount);
-    tally_out = tally;
-    return {};
+    const std::uint8_t* const end = records.data() + records.size();
+    DLOG_TRY_ASSIGN(const std::uint8_t* at, walk_records(records.data(), end, count, tally));
+    if (tally.record_count() == count && at == end) return {};
+    if (tally.record_count() == count || at == end) return unexpected(Error::kBadCount);
+    return unexpected(Error::kCorruptRecord);
 }
 
 /// A window that slides over a decompressed stream.
@@ -85,6 +38,7 @@ class SlidingWindow {
     [[nodiscard]] ByteView bytes() const { return memory_.subspan(begin_, end_ - begin_); }
     /// All bytes that the stream has given.
     [[nodiscard]] std::size_t stream_bytes() const { return stream_bytes_; }
+    [[nodiscard]] std::size_t capacity() const { return memory_.size(); }
 
     void consume(std::size_t length) {
         DLOG_ASSERT(length <= end_ - begin_, length, begin_, end_);
@@ -130,12 +84,24 @@ class SlidingWindow {
     bool is_at_end_ = false;
 };
 
+/// The size of the record that begins at `bytes`, with its length field.
+Result<std::size_t> record_size(ByteView bytes) {
+    std::int32_t size = 0;
+    const std::uint8_t* body = codec::read_varint(bytes.data(), bytes.data() + bytes.size(), size);
+    if (body == nullptr || size < 0) return unexpected(Error::kCorruptRecord);
+    return static_cast<std::size_t>(body - bytes.data()) + static_cast<std::size_t>(size);
+}
+
 /// Walks one record that is larger than the window, field by field.
 class LargeRecord {
   public:
-    LargeRecord(SlidingWindow& window, std::size_t size) : window_(window), left_(size) {}
+    explicit LargeRecord(SlidingWindow& window) : window_(window) {}
 
     Result<void> walk(Tally& tally) {
+        std::int32_t size = 0;
+        DLOG_TRY(read(codec::read_varint, size));
+        if (size < 0) return unexpected(Error::kCorruptRecord);
+        left_ = static_cast<std::size_t>(size);
         RecordFields fields;
         DLOG_TRY(skip(1));
         DLOG_TRY(read(codec::read_varlong, fields.timestamp_delta));
@@ -180,35 +146,28 @@ class LargeRecord {
     }
 
     SlidingWindow& window_;
-    std::size_t left_;
+    std::size_t left_ = codec::kVarintBytesMax;  // the length field, then what it says
 };
 
-/// Walks `count` records that fill the decompressed stream exactly.
-Result<void> walk_stream(SlidingWindow& window, std::size_t window_bytes, std::int32_t count,
-                         Tally& tally) {
-    for (std::int32_t index = 0; index < count; ++index) {
+/// Walks records that fill the decompressed stream exactly.
+Result<void> walk_stream(SlidingWindow& window, std::int32_t count, Tally& tally) {
+    while (true) {
+        const ByteView bytes = window.bytes();
+        DLOG_TRY_ASSIGN(const std::uint8_t* at,
+                        walk_records(bytes.data(), bytes.data() + bytes.size(), count, tally));
+        window.consume(static_cast<std::size_t>(at - bytes.data()));
+        if (tally.record_count() == count) break;
+        // The next record is not whole in the window: fetch the rest of it, or walk it piece by
+        // piece.
         DLOG_TRY(window.want(codec::kVarintBytesMax));
-        ByteView bytes = window.bytes();
-        if (bytes.empty()) return unexpected(Error::kBadCount);
-        std::int32_t size = 0;
-        const std::uint8_t* body =
-            codec::read_varint(bytes.data(), bytes.data() + bytes.size(), size);
-        if (body == nullptr || size < 0) return unexpected(Error::kCorruptRecord);
-        window.consume(static_cast<std::size_t>(body - bytes.data()));
-        const auto body_bytes = static_cast<std::size_t>(size);
-        if (body_bytes > window_bytes) {
-            DLOG_TRY(LargeRecord(window, body_bytes).walk(tally));
-            continue;
+        if (window.bytes().empty()) return unexpected(Error::kBadCount);
+        DLOG_TRY_ASSIGN(const std::size_t record_bytes, record_size(window.bytes()));
+        if (record_bytes > window.capacity()) {
+            DLOG_TRY(LargeRecord(window).walk(tally));
+        } else {
+            DLOG_TRY(window.want(record_bytes));
+            if (window.bytes().size() < record_bytes) return unexpected(Error::kCorruptRecord);
         }
-        DLOG_TRY(window.want(body_bytes));
-        bytes = window.bytes();
-        RecordFields fields;
-        if (bytes.size() < body_bytes ||
-            !read_record_body(bytes.data(), bytes.data() + body_bytes, fields)) {
-            return unexpected(Error::kCorruptRecord);
-        }
-        DLOG_TRY(tally.add(fields.timestamp_delta, fields.offset_delta, fields.key_size));
-        window.consume(body_bytes);
     }
     // Reading past the last record lets the codec check its trailer.
     DLOG_TRY(window.want(1));
@@ -224,7 +183,7 @@ Result<std::size_t> walk_compressed(ByteView records, const BatchHeader& header,
     if (!started) return unexpected(from_codec(started.error()));
     std::uint8_t memory[32 * 1024];  // on the stack: nothing is allocated a batch
     SlidingWindow window(decompressor, memory);
-    DLOG_TRY(walk_stream(window, sizeof memory, header.record_count, tally));
+    DLOG_TRY(walk_stream(window, header.record_count, tally));
     return window.stream_bytes();
 }
 
