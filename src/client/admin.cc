@@ -1,0 +1,175 @@
+#include "client/admin.h"
+
+#include <algorithm>
+#include <map>
+
+#include "base/result.h"
+#include "port/clock.h"
+#include "protocol/messages/create_topics.h"
+#include "protocol/messages/delete_topics.h"
+#include "protocol/messages/describe_configs.h"
+#include "protocol/messages/list_offsets.h"
+
+namespace dlog::client {
+
+using protocol::ErrorCode;
+
+namespace {
+
+constexpr std::int8_t kTopicResource = 2;
+
+std::int32_t timeout_ms(const Cluster& cluster, Instant deadline) {
+    const std::int64_t left = (deadline - cluster.ports().clock.now()).ms();
+    return static_cast<std::int32_t>(std::clamp<std::int64_t>(left, 1, 60'000));
+}
+
+Result<void> outcome(ErrorCode code, const std::optional<std::string>& message,
+                     const std::string& topic) {
+    if (code == ErrorCode::kNone) return {};
+    return unexpected(broker_error(code, message.value_or("topic " + topic)));
+}
+
+}  // namespace
+
+port::Task<Result<std::vector<TopicOutcome>>> create_topics(Cluster& cluster,
+                                                            std::vector<NewTopic> topics,
+                                                            Instant deadline) {
+    protocol::CreateTopicsRequest request;
+    request.timeout_ms = timeout_ms(cluster, deadline);
+    for (NewTopic& topic : topics) {
+        auto& wanted = request.topics.emplace_back();
+        wanted.name = std::move(topic.name);
+        wanted.num_partitions = topic.partition_count;
+        wanted.replication_factor = topic.replication_factor;
+        for (auto& [name, value] : topic.configs) {
+            wanted.configs.push_back({.name = std::move(name), .value = std::move(value)});
+        }
+    }
+    // Sent once: a second try after a lost answer would say that the topic exists.
+    DLOG_CO_TRY_ASSIGN(const auto connection, co_await cluster.any_connection());
+    DLOG_CO_TRY_ASSIGN(const auto answer,
+                       co_await connection->call(std::move(request), {.deadline = deadline}));
+    std::vector<TopicOutcome> outcomes;
+    for (const auto& topic : answer->topics) {
+        outcomes.push_back(
+            {topic.name, outcome(topic.error_code, topic.error_message, topic.name)});
+    }
+    co_return outcomes;
+}
+
+port::Task<Result<std::vector<TopicOutcome>>> delete_topics(Cluster& cluster,
+                                                            std::vector<std::string> names,
+                                                            Instant deadline) {
+    DLOG_CO_TRY_ASSIGN(const auto connection, co_await cluster.any_connection());
+    DLOG_CO_TRY_ASSIGN(const std::int16_t version,
+                       connection->version_of<protocol::DeleteTopicsRequest>());
+    protocol::DeleteTopicsRequest request;
+    request.timeout_ms = timeout_ms(cluster, deadline);
+    constexpr std::int16_t kFirstWithIds = 6;
+    for (std::string& name : names) {
+        cluster.forget_topic(name);
+        if (version >= kFirstWithIds) {
+            request.topics.emplace_back().name = std::move(name);
+        } else {
+            request.topic_names.push_back(std::move(name));
+        }
+    }
+    DLOG_CO_TRY_ASSIGN(const auto answer,
+                       co_await connection->call(std::move(request), {.deadline = deadline}));
+    std::vector<TopicOutcome> outcomes;
+    for (const auto& topic : answer->responses) {
+        const std::string name = topic.name.value_or("");
+        outcomes.push_back({name, outcome(topic.error_code, topic.error_message, name)});
+    }
+    co_return outcomes;
+}
+
+port::Task<Result<std::vector<TopicSetting>>> describe_topic_settings(Cluster& cluster,
+                                                                      std::string topic,
+                                                                      Instant deadline) {
+    protocol::DescribeConfigsRequest request;
+    auto& resource = request.resources.emplace_back();
+    resource.resource_type = kTopicResource;
+    resource.resource_name = topic;
+    resource.configuration_keys.reset();
+    DLOG_CO_TRY_ASSIGN(const auto answer, co_await cluster.call_any(std::move(request), deadline));
+    std::vector<TopicSetting> settings;
+    for (const auto& result : answer->results) {
+        DLOG_CO_TRY(outcome(result.error_code, result.error_message, topic));
+        for (const auto& config : result.configs) {
+            settings.push_back(
+                {config.name, config.value, static_cast<ConfigOrigin>(config.config_source)});
+        }
+    }
+    co_return settings;
+}
+
+namespace {
+
+/// One round over the leaders: partitions that are answered move from `open` to `found`. The error
+/// is the last retriable one, if any partition is still open.
+port::Task<Result<void>> ask_leaders(Cluster& cluster, TopicInfoPtr topic, Timestamp time,
+                                     std::vector<std::int32_t>& open,
+                                     std::vector<ListedOffset>& found, Instant deadline) {
+    std::map<NodeId, protocol::ListOffsetsRequest> requests;
+    for (const std::int32_t partition : open) {
+        if (static_cast<std::size_t>(partition) >= topic->partitions.size()) {
+            co_return unexpected(broker_error(
+                ErrorCode::kUnknownTopicOrPartition,
+                "topic " + topic->name + " has no partition " + std::to_string(partition)));
+        }
+        const PartitionInfo& info = topic->partitions[static_cast<std::size_t>(partition)];
+        protocol::ListOffsetsRequest& request = requests[info.leader];
+        request.replica_id = -1;
+        request.timeout_ms = timeout_ms(cluster, deadline);
+        if (request.topics.empty()) request.topics.emplace_back().name = topic->name;
+        auto& wanted = request.topics[0].partitions.emplace_back();
+        wanted.partition_index = partition;
+        wanted.current_leader_epoch = info.leader_epoch.value;
+        wanted.timestamp = time.ms;
+    }
+    for (auto& [leader, request] : requests) {
+        DLOG_CO_TRY_ASSIGN(const auto connection, co_await cluster.connection_to(leader));
+        DLOG_CO_TRY_ASSIGN(const auto answer,
+                           co_await connection->call(request, {.deadline = deadline}));
+        for (const auto& answered : answer->topics) {
+            for (const auto& partition : answered.partitions) {
+                if (partition.error_code != ErrorCode::kNone) {
+                    co_return unexpected(broker_error(
+                        partition.error_code,
+                        topic->name + " partition " + std::to_string(partition.partition_index)));
+                }
+                std::erase(open, partition.partition_index);
+                found.push_back({partition.partition_index, Offset{partition.offset},
+                                 Timestamp{partition.timestamp}});
+            }
+        }
+    }
+    co_return Result<void>();
+}
+
+}  // namespace
+
+port::Task<Result<std::vector<ListedOffset>>> list_offsets(Cluster& cluster, std::string topic,
+                                                           std::vector<std::int32_t> partitions,
+                                                           Timestamp time, Instant deadline) {
+    std::vector<ListedOffset> found;
+    Backoff backoff(cluster.config(), cluster.random());
+    while (!partitions.empty()) {
+        DLOG_CO_TRY_ASSIGN(const TopicInfoPtr info, co_await cluster.topic(topic, false, deadline));
+        const auto round = co_await ask_leaders(cluster, info, time, partitions, found, deadline);
+        if (round && partitions.empty()) break;
+        if (!round && !round.error().is_retriable()) co_return unexpected(round.error());
+        cluster.forget_topic(topic);
+        const bool is_in_time = co_await cluster.wait(backoff.next(), deadline);
+        if (!is_in_time) {
+            co_return unexpected(round ? Error{.kind = ErrorKind::kTimedOut} : round.error());
+        }
+    }
+    std::sort(found.begin(), found.end(), [](const ListedOffset& a, const ListedOffset& b) {
+        return a.partition < b.partition;
+    });
+    co_return found;
+}
+
+}  // namespace dlog::client

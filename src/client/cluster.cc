@@ -1,0 +1,215 @@
+#include "client/cluster.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/assert.h"
+#include "base/result.h"
+#include "port/clock.h"
+#include "port/entropy.h"
+#include "protocol/messages/metadata.h"
+
+namespace dlog::client {
+
+using protocol::ErrorCode;
+
+namespace {
+
+/// A topic that was just made may be unknown to some brokers for a moment; one that is still
+/// unknown then is not there.
+constexpr int kUnknownTopicTries = 4;
+
+}  // namespace
+
+Duration Backoff::next() {
+    next_ns_ =
+        next_ns_ == 0 ? config_.backoff_min.ns : std::min(next_ns_ * 2, config_.backoff_max.ns);
+    const std::int64_t half = next_ns_ / 2;
+    return {half + random_.between(0, half)};
+}
+
+Cluster::Cluster(const port::Ports& ports, ClusterConfig config)
+    : ports_(ports), config_(std::move(config)), random_(ports.entropy.next()) {
+    DLOG_ASSERT(!config_.bootstrap.empty());
+    std::int32_t id = 0;
+    for (const port::Endpoint& endpoint : config_.bootstrap) {
+        node_slot(NodeId{--id}).endpoint = endpoint;
+    }
+}
+
+Cluster::Node& Cluster::node_slot(NodeId node) {
+    std::unique_ptr<Node>& slot = nodes_[node];
+    if (slot == nullptr) slot = std::make_unique<Node>();
+    return *slot;
+}
+
+Instant Cluster::default_deadline() const {
+    return ports_.clock.now() + config_.request_timeout;
+}
+
+port::Task<bool> Cluster::wait(Duration span, Instant deadline) {
+    const Instant until = ports_.clock.now() + span;
+    if (is_closed_ || until >= deadline) co_return false;
+    co_await port::SleepUntil(ports_.clock, until);
+    co_return !is_closed_;
+}
+
+ConnectionPtr Cluster::open_connection(NodeId node) const {
+    const auto found = nodes_.find(node);
+    if (found == nodes_.end() || found->second->connection == nullptr) return nullptr;
+    return found->second->connection->is_open() ? found->second->connection : nullptr;
+}
+
+port::Task<Result<ConnectionPtr>> Cluster::connection_to(NodeId node) {
+    if (is_closed_) co_return unexpected(Error{.kind = ErrorKind::kClosed});
+    if (ConnectionPtr open = open_connection(node)) co_return open;
+    if (!nodes_.contains(node)) {
+        co_return unexpected(
+            Error{.kind = ErrorKind::kUnreachable,
+                  .detail = "no address is known for node " + std::to_string(node.value)});
+    }
+    co_return co_await connect(node);
+}
+
+/// One attempt at a time; those who come meanwhile wait for its outcome.
+port::Task<Result<ConnectionPtr>> Cluster::connect(NodeId node) {
+    Node& slot = node_slot(node);
+    if (slot.is_connecting) {
+        while (slot.is_connecting) static_cast<void>(co_await slot.connected.wait());
+        if (ConnectionPtr open = open_connection(node)) co_return open;
+        co_return unexpected(slot.last_error);
+    }
+    slot.is_connecting = true;
+    auto connection = co_await Connection::open(&ports_, slot.endpoint, config_.connection);
+    slot.is_connecting = false;
+    if (connection && is_closed_) connection = unexpected(Error{.kind = ErrorKind::kClosed});
+    if (connection) {
+        slot.connection = *connection;
+    } else {
+        slot.last_error = connection.error();
+    }
+    slot.connected.notify_all();
+    co_return connection;
+}
+
+port::Task<Result<ConnectionPtr>> Cluster::any_connection() {
+    if (is_closed_) co_return unexpected(Error{.kind = ErrorKind::kClosed});
+    std::vector<NodeId> ids;
+    for (const auto& [id, node] : nodes_) {
+        if (open_connection(id) != nullptr) co_return node->connection;
+        ids.push_back(id);
+    }
+    // Real nodes first, then the bootstrap addresses.
+    std::reverse(ids.begin(), ids.end());
+    Error last{.kind = ErrorKind::kUnreachable};
+    for (const NodeId id : ids) {
+        auto connection = co_await connection_to(id);
+        if (connection) co_return connection;
+        last = std::move(connection).error();
+        if (is_closed_) break;
+    }
+    co_return unexpected(std::move(last));
+}
+
+template <class Response>
+void Cluster::learn_brokers(const Response& response) {
+    for (const auto& broker : response.brokers) {
+        Node& slot = node_slot(NodeId{broker.node_id});
+        const port::Endpoint endpoint{broker.host, static_cast<std::uint16_t>(broker.port)};
+        if (slot.endpoint == endpoint) continue;
+        slot.endpoint = endpoint;
+        slot.connection.reset();
+    }
+}
+
+template <class Topic>
+TopicInfoPtr Cluster::learn_topic(const Topic& topic) {
+    auto info = std::make_shared<TopicInfo>();
+    info->name = topic.name.value_or("");
+    info->id = topic.topic_id;
+    info->is_internal = topic.is_internal;
+    info->learned_at = ports_.clock.now();
+    info->partitions.resize(topic.partitions.size());
+    for (const auto& partition : topic.partitions) {
+        const auto index = static_cast<std::size_t>(partition.partition_index);
+        if (index >= info->partitions.size()) continue;  // a gap: the topic is being made
+        info->partitions[index] = {NodeId{partition.leader_id},
+                                   LeaderEpoch{partition.leader_epoch}};
+    }
+    topics_[info->name] = info;
+    return info;
+}
+
+TopicInfoPtr Cluster::known_topic(std::string_view name) const {
+    const auto found = topics_.find(name);
+    if (found == topics_.end()) return nullptr;
+    const Duration age = ports_.clock.now() - found->second->learned_at;
+    return age > config_.metadata_age_max ? nullptr : found->second;
+}
+
+void Cluster::forget_topic(std::string_view name) {
+    const auto found = topics_.find(name);
+    if (found != topics_.end()) topics_.erase(found);
+}
+
+port::Task<Result<TopicInfoPtr>> Cluster::topic(std::string name, bool may_create,
+                                                Instant deadline) {
+    Backoff backoff(config_, random_);
+    for (int tries = 1;; ++tries) {
+        if (TopicInfoPtr known = known_topic(name)) co_return known;
+        auto info = co_await ask_topic(name, may_create, deadline);
+        if (info || !info.error().is_retriable()) co_return info;
+        const bool is_unknown = info.error().code == ErrorCode::kUnknownTopicOrPartition;
+        if (is_unknown && tries == kUnknownTopicTries) co_return info;
+        const bool is_in_time = co_await wait(backoff.next(), deadline);
+        if (!is_in_time) co_return info;
+    }
+}
+
+port::Task<Result<TopicInfoPtr>> Cluster::ask_topic(std::string name, bool may_create,
+                                                    Instant deadline) {
+    protocol::MetadataRequest request;
+    request.topics->push_back({.name = name});
+    request.allow_auto_topic_creation = may_create;
+    DLOG_CO_TRY_ASSIGN(const auto answer, co_await call_any(std::move(request), deadline));
+    learn_brokers(answer.message);
+    for (const auto& topic : answer->topics) {
+        if (topic.name != name) continue;
+        if (topic.error_code != ErrorCode::kNone) {
+            co_return unexpected(broker_error(topic.error_code, "topic " + name));
+        }
+        const TopicInfoPtr info = learn_topic(topic);
+        const bool has_leaders =
+            std::all_of(info->partitions.begin(), info->partitions.end(),
+                        [](const PartitionInfo& partition) { return partition.leader.value >= 0; });
+        if (info->partitions.empty() || !has_leaders) {
+            forget_topic(name);
+            co_return unexpected(broker_error(ErrorCode::kLeaderNotAvailable, "topic " + name));
+        }
+        co_return info;
+    }
+    co_return unexpected(
+        Error{.kind = ErrorKind::kBadResponse, .detail = "Metadata: nothing about topic " + name});
+}
+
+port::Task<Result<std::vector<TopicInfoPtr>>> Cluster::all_topics(Instant deadline) {
+    protocol::MetadataRequest request;
+    request.topics.reset();
+    request.allow_auto_topic_creation = false;
+    DLOG_CO_TRY_ASSIGN(const auto answer, co_await call_any(std::move(request), deadline));
+    learn_brokers(answer.message);
+    std::vector<TopicInfoPtr> topics;
+    for (const auto& topic : answer->topics) {
+        if (topic.error_code == ErrorCode::kNone) topics.push_back(learn_topic(topic));
+    }
+    co_return topics;
+}
+
+void Cluster::close() {
+    is_closed_ = true;
+    for (const auto& [id, node] : nodes_) {
+        if (node->connection != nullptr) node->connection->close();
+    }
+}
+
+}  // namespace dlog::client

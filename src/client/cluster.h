@@ -1,0 +1,148 @@
+/// The brokers of a cluster as a client knows them: which there are, who leads which partition, a
+/// connection to each.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/random.h"
+#include "base/time.h"
+#include "client/connection.h"
+#include "client/error.h"
+#include "port/net.h"
+#include "port/ports.h"
+#include "port/sync.h"
+#include "port/task.h"
+#include "protocol/error_code.h"
+
+namespace dlog::client {
+
+struct ClusterConfig {
+    std::vector<port::Endpoint> bootstrap;
+    ConnectionConfig connection;
+    Duration request_timeout = seconds(30);
+    /// Waits between tries grow from the first to the second, half of each at random.
+    Duration backoff_min = milliseconds(50);
+    Duration backoff_max = seconds(1);
+    /// What is known of a topic is asked for again after this time.
+    Duration metadata_age_max = seconds(300);
+};
+
+struct PartitionInfo {
+    NodeId leader{-1};
+    LeaderEpoch leader_epoch = kNoEpoch;
+};
+
+struct TopicInfo {
+    std::string name;
+    TopicId id;
+    bool is_internal = false;
+    std::vector<PartitionInfo> partitions;  ///< by partition number
+    Instant learned_at;
+};
+using TopicInfoPtr = std::shared_ptr<const TopicInfo>;
+
+/// How long to wait before try number 1, 2, 3…
+class Backoff {
+  public:
+    Backoff(const ClusterConfig& config, Random& random) : config_(config), random_(random) {}
+    [[nodiscard]] Duration next();
+
+  private:
+    const ClusterConfig& config_;
+    Random& random_;
+    std::int64_t next_ns_ = 0;
+};
+
+/// Belongs to one core; its calls may overlap. It must outlive them, so close it and end what uses
+/// it first.
+class Cluster {
+  public:
+    Cluster(const port::Ports& ports, ClusterConfig config);
+    Cluster(const Cluster&) = delete;
+    Cluster& operator=(const Cluster&) = delete;
+    ~Cluster() { close(); }
+
+    [[nodiscard]] const port::Ports& ports() const { return ports_; }
+    [[nodiscard]] const ClusterConfig& config() const { return config_; }
+    [[nodiscard]] Random& random() { return random_; }
+    [[nodiscard]] Instant default_deadline() const;
+
+    /// What is known of the topic, asked for when it is not, or too old. A topic without leaders is
+    /// asked for again until the deadline, one that is unknown a few times. `may_create` lets the
+    /// broker create it (auto.create.topics.enable).
+    [[nodiscard]] port::Task<Result<TopicInfoPtr>> topic(std::string name, bool may_create,
+                                                         Instant deadline);
+    /// nullptr when nothing is known of it at the moment.
+    [[nodiscard]] TopicInfoPtr known_topic(std::string_view name) const;
+    /// Its leaders turned out to be others: ask again when it is needed next.
+    void forget_topic(std::string_view name);
+    /// All topics, one request, no retries.
+    [[nodiscard]] port::Task<Result<std::vector<TopicInfoPtr>>> all_topics(Instant deadline);
+
+    /// The connection to a broker, made when there is none.
+    [[nodiscard]] port::Task<Result<ConnectionPtr>> connection_to(NodeId node);
+    /// The open connection to a broker, or nullptr.
+    [[nodiscard]] ConnectionPtr open_connection(NodeId node) const;
+    /// Any broker of the cluster.
+    [[nodiscard]] port::Task<Result<ConnectionPtr>> any_connection();
+
+    /// Sends `request` to any broker, again after transport failures until the deadline. For
+    /// requests that may be repeated without harm.
+    template <class Request>
+    [[nodiscard]] port::Task<Result<Answer<typename Request::Response>>> call_any(
+        Request request, Instant deadline) {
+        Backoff backoff(config_, random_);
+        for (;;) {
+            Result<ConnectionPtr> connection = co_await any_connection();
+            if (connection) {
+                auto answer = co_await (*connection)->call(request, {.deadline = deadline});
+                if (answer || !answer.error().is_retriable()) co_return answer;
+                connection = unexpected(std::move(answer).error());
+            }
+            const bool is_worth_it = connection.error().is_retriable();
+            const bool is_in_time = is_worth_it && co_await wait(backoff.next(), deadline);
+            if (!is_in_time) co_return unexpected(std::move(connection).error());
+        }
+    }
+
+    /// Waits for `span`; false, at once, when that would be after the deadline or the cluster is
+    /// closed.
+    [[nodiscard]] port::Task<bool> wait(Duration span, Instant deadline);
+
+    /// Ends everything under way with kClosed.
+    void close();
+    [[nodiscard]] bool is_closed() const { return is_closed_; }
+
+  private:
+    struct Node {
+        port::Endpoint endpoint;
+        ConnectionPtr connection;
+        bool is_connecting = false;
+        port::Notifier connected;
+        Error last_error;
+    };
+
+    [[nodiscard]] Node& node_slot(NodeId node);
+    port::Task<Result<ConnectionPtr>> connect(NodeId node);
+    port::Task<Result<TopicInfoPtr>> ask_topic(std::string name, bool may_create, Instant deadline);
+    template <class Response>
+    void learn_brokers(const Response& response);
+    template <class Topic>
+    [[nodiscard]] TopicInfoPtr learn_topic(const Topic& topic);
+
+    const port::Ports& ports_;
+    const ClusterConfig config_;
+    Random random_;
+    bool is_closed_ = false;
+    /// By node id; the bootstrap addresses have the ids -1, -2, …
+    std::map<NodeId, std::unique_ptr<Node>> nodes_;
+    std::map<std::string, TopicInfoPtr, std::less<>> topics_;
+};
+
+}  // namespace dlog::client

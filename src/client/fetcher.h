@@ -1,0 +1,92 @@
+/// Reads partitions from given offsets on: asks their leaders, checks what comes, and hands it over
+/// batch by batch.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/buffer.h"
+#include "base/ids.h"
+#include "base/time.h"
+#include "client/cluster.h"
+#include "client/error.h"
+#include "port/sync.h"
+#include "port/task.h"
+#include "record/batch.h"
+
+namespace dlog::client {
+
+struct FetcherConfig {
+    /// How long the broker may hold a request while there is nothing new.
+    Duration wait_max = milliseconds(500);
+    std::int32_t bytes_min = 1;
+    std::int32_t bytes_max = 50 << 20;
+    std::int32_t partition_bytes_max = 1 << 20;
+    /// Only records of transactions that were committed.
+    bool reads_committed = false;
+};
+
+/// What came for one partition. Batches before the position asked for may lie at its front, and the
+/// first record wanted inside the first batch: skip records below `from`.
+struct Fetched {
+    std::string topic;
+    std::int32_t partition = 0;
+    Offset from;         ///< what was asked for
+    Offset next_offset;  ///< where the next fetch goes on
+    Offset high_watermark = kNoOffset;
+    Offset log_start_offset = kNoOffset;
+    Buffer frame;
+    /// Whole batches whose CRC has been checked; they view the frame.
+    std::vector<ByteView> batches;
+    /// OFFSET_OUT_OF_RANGE, an unreadable batch and the like. The partition rests until `seek`.
+    std::optional<Error> error;
+};
+
+/// Belongs to one core. One call of `poll` at a time.
+class Fetcher {
+  public:
+    Fetcher(Cluster& cluster, FetcherConfig config) : cluster_(cluster), config_(config) {}
+    Fetcher(const Fetcher&) = delete;
+    Fetcher& operator=(const Fetcher&) = delete;
+
+    /// Reads this partition too, from `from` on.
+    void assign(std::string topic, std::int32_t partition, Offset from);
+    void unassign(const std::string& topic, std::int32_t partition);
+    /// Goes on from `from`; also wakes a partition that rests after an error.
+    void seek(const std::string& topic, std::int32_t partition, Offset from);
+    /// The offset that the next fetch of the partition asks for.
+    [[nodiscard]] Offset position(const std::string& topic, std::int32_t partition) const;
+
+    /// Asks every leader once and returns what came, possibly nothing. Failures that may pass (a
+    /// leader that moved, a lost connection) cost a wait and are tried again until the deadline;
+    /// the error is the last of them.
+    [[nodiscard]] port::Task<Result<std::vector<Fetched>>> poll(Instant deadline);
+
+  private:
+    struct Key {
+        std::string topic;
+        std::int32_t partition = 0;
+        auto operator<=>(const Key&) const = default;
+    };
+    struct Place {
+        Offset position;
+        bool rests = false;
+    };
+    struct Round;
+
+    port::Task<Result<void>> group_by_leader(Round& round, Instant deadline);
+    static port::Task<void> ask(Fetcher* self, std::shared_ptr<Round> round, NodeId leader);
+    port::Task<Result<std::vector<Fetched>>> ask_leader(NodeId leader, std::vector<Key> keys);
+    [[nodiscard]] Fetched take(const Key& key, const Buffer& frame, ByteView records);
+    [[nodiscard]] bool has_work() const;
+
+    Cluster& cluster_;
+    const FetcherConfig config_;
+    std::map<Key, Place> places_;
+};
+
+}  // namespace dlog::client
