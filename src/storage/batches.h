@@ -29,10 +29,10 @@ class BatchWalker {
         kDamaged,    ///< the batch at position() is damaged, see damage_reason()
     };
 
-    /// The first batch begins at `bytes` and at `expected` or, with `may_skip`, at a later offset
-    /// (after a compaction, say).
-    BatchWalker(ByteView bytes, Offset expected, CrcCheck crc, bool may_skip = true)
-        : bytes_(bytes), expected_(expected), crc_(crc), may_skip_(may_skip) {}
+    /// The first batch begins at `bytes` and has the offset `expected`; each one continues the one
+    /// before it. The base offset lies outside the CRC, so this is what guards it.
+    BatchWalker(ByteView bytes, Offset expected, CrcCheck crc)
+        : bytes_(bytes), expected_(expected), crc_(crc) {}
 
     struct Item {
         ByteView bytes;
@@ -46,7 +46,7 @@ class BatchWalker {
     [[nodiscard]] DamageReason damage_reason() const { return reason_; }
     /// Where the next batch begins, within the bytes given.
     [[nodiscard]] std::size_t position() const { return position_; }
-    /// The first offset that the next batch may have.
+    /// The offset that the next batch must have.
     [[nodiscard]] Offset expected() const { return expected_; }
     /// After kMoreBytes: how many bytes from position() on the batch needs at least.
     [[nodiscard]] std::size_t bytes_needed() const { return needed_; }
@@ -57,7 +57,6 @@ class BatchWalker {
     ByteView bytes_;
     Offset expected_;
     CrcCheck crc_;
-    bool may_skip_;
     std::size_t position_ = 0;
     std::size_t needed_ = 0;
     Stop stop_ = Stop::kNone;
@@ -85,27 +84,43 @@ struct Located {
 /// The longest run of intact batches at the beginning of `bytes`.
 struct Verified {
     std::size_t size_bytes = 0;
-    Offset next_offset;  ///< after the last intact batch
+    Offset next_offset;            ///< after the last intact batch
+    std::size_t bytes_needed = 0;  ///< by the batch after it, when stop is kMoreBytes
     BatchWalker::Stop stop = BatchWalker::Stop::kEnd;
     DamageReason reason = DamageReason::kBadCrc;  ///< when stop is kDamaged
 };
 [[nodiscard]] Verified verify_range(ByteView bytes, Offset expected);
 
-/// The longest run of whole batches at the beginning of `bytes` that end at or before `limit` and
+/// The longest run of whole batches at the beginning of the bytes that end at or before `limit` and
 /// within `max_bytes`; the first one may be larger when `at_least_one`.
+struct CutLimits {
+    Offset expected;
+    Offset limit;
+    std::size_t max_bytes = 0;
+    bool at_least_one = false;
+};
 struct Cut {
     std::size_t size_bytes = 0;
     Offset next_offset;
 };
-[[nodiscard]] Cut cut_batches(ByteView bytes, Offset expected, Offset limit, std::size_t max_bytes,
-                              bool at_least_one);
+/// Reads headers only.
+[[nodiscard]] Cut cut_batches(ByteView bytes, const CutLimits& limits);
 
-/// The first intact batch (CRC checked) in `bytes` that begins at an offset in [low, high); bytes
-/// before it are skipped one by one.
+/// The first intact batch (CRC checked) in `bytes` whose base offset is in [low, high); bytes
+/// before it are skipped one by one. `size_max` is how large a batch at the beginning of `bytes`
+/// may be.
 struct Resync {
+    enum class Outcome : std::uint8_t {
+        kFound,
+        kMoreBytes,  ///< what begins at `position` may be one, but needs `bytes_needed`
+        kNone,       ///< what begins before `position` is none
+    };
+    Outcome outcome = Outcome::kNone;
     std::size_t position = 0;
+    std::size_t bytes_needed = 0;
     Offset offset;
 };
-[[nodiscard]] std::optional<Resync> find_intact_batch(ByteView bytes, Offset low, Offset high);
+[[nodiscard]] Resync find_intact_batch(ByteView bytes, Offset low, Offset high,
+                                       std::uint64_t size_max);
 
 }  // namespace dlog::storage

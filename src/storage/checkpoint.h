@@ -35,6 +35,9 @@ struct LogImage {
     }
 };
 
+/// The image of a log that has never had a record.
+[[nodiscard]] LogImage empty_image(Offset start_offset = Offset{0});
+
 [[nodiscard]] Buffer encode_checkpoint(const LogImage& image);
 /// Any changed, missing or surplus byte is an error.
 [[nodiscard]] Result<LogImage> decode_checkpoint(ByteView file);

@@ -6,6 +6,8 @@
 #include <expected>
 #include <string_view>
 
+#include "base/result.h"
+
 namespace dlog::storage {
 
 enum class Error : std::uint8_t {

@@ -13,18 +13,11 @@
 #include "base/ids.h"
 #include "storage/index.h"
 #include "storage/log.h"
+#include "storage/scanner.h"
 #include "storage/segment.h"
 #include "storage/verified.h"
 
 namespace dlog::storage {
-
-/// Read `size_bytes` (fewer at the end of the file) from `position` of the segment's .log.
-struct NeedBytes {
-    Offset segment;
-    std::uint64_t position = 0;
-    std::size_t size_bytes = 0;
-    bool operator==(const NeedBytes&) const = default;
-};
 
 /// Whole intact batches. Empty when the first one ends after the limit, or is larger than max_bytes
 /// and need not be served.
@@ -53,42 +46,32 @@ class FileFetch {
     void feed(Buffer bytes, VerifiedRanges& verified);
 
   private:
-    void choose_start(const VerifiedRanges& verified);
-    [[nodiscard]] std::optional<FileSlice> whole_from_file(VerifiedRanges& verified) const;
+    enum class Phase : std::uint8_t { kStart, kLocate, kTake, kResync };
+
+    void start(const VerifiedRanges& verified);
+    void go_on(VerifiedRanges& verified);
+    void want(std::uint64_t size_bytes);
+    void search_from(IndexEntry at, const VerifiedRanges& verified);
     void locate(VerifiedRanges& verified);
+    void begin_take(VerifiedRanges& verified);
     void take(VerifiedRanges& verified);
-    void found_damage(std::uint64_t position, DamageReason reason, VerifiedRanges& verified);
+    void want_more(std::uint64_t needed, VerifiedRanges& verified);
+    void begin_damage(IndexEntry at, DamageReason reason, VerifiedRanges& verified);
+    void end_damage(IndexEntry end, VerifiedRanges& verified);
+    void finish(std::uint64_t size_bytes, Offset next_offset, VerifiedRanges& verified);
+    [[nodiscard]] std::optional<IndexEntry> end_of_unread(const VerifiedRanges& verified) const;
+    [[nodiscard]] IndexEntry end() const;
+    [[nodiscard]] IndexEntry next_entry(std::uint64_t position) const;
 
     FileRead plan_;
     std::shared_ptr<const SegmentIndex> index_;
-    IndexEntry at_;  ///< A batch begins here, at or before the wanted one.
-    bool is_exact_ = false;
-    std::size_t read_bytes_ = 0;
-    Buffer chunk_;  ///< From at_.position on.
-    bool chunk_reaches_end_ = false;
+    Phase phase_ = Phase::kStart;
+    IndexEntry at_;  ///< A batch begins here: at or before the wanted one, or where damage begins.
+    std::optional<NeedBytes> need_;
+    Buffer chunk_;           ///< From at_.position on.
+    bool is_short_ = false;  ///< The file ends where chunk_ ends.
+    Damage damage_;
     std::optional<Step> result_;
-};
-
-/// Builds the index of a segment's bytes [from, to) anew by reading its batches.
-class IndexBuilder {
-  public:
-    /// Goes on from `index`, which may be empty. `end_position` is the segment's size, `end_offset`
-    /// one past its last record.
-    IndexBuilder(SegmentIndex index, IndexEntry end, std::int64_t interval_bytes);
-
-    /// Nothing when the index is complete.
-    [[nodiscard]] std::optional<NeedBytes> need() const;
-    void feed(ByteView bytes);
-    [[nodiscard]] SegmentIndex take() { return std::move(index_); }
-
-  private:
-    SegmentIndex index_;
-    IndexEntry end_;
-    std::int64_t interval_bytes_;
-    std::uint64_t position_ = 0;
-    Offset expected_;
-    std::size_t read_bytes_;
-    bool is_done_ = false;
 };
 
 }  // namespace dlog::storage

@@ -12,6 +12,7 @@
 #include "base/ids.h"
 #include "base/time.h"
 #include "storage/error.h"
+#include "storage/segment.h"
 
 namespace dlog::storage {
 
@@ -37,17 +38,16 @@ struct IndexEntry {
 /// by one core; sealed indexes are shared as const.
 class SegmentIndex {
   public:
-    /// An index that begins at a batch boundary: offset `first` at `covers_from`.
-    explicit SegmentIndex(Offset base_offset) : SegmentIndex(base_offset, {base_offset, 0}) {}
-    SegmentIndex(Offset base_offset, IndexEntry covers_from);
+    explicit SegmentIndex(Offset base_offset);
+    /// An index of what is appended to `segment` from its present end on.
+    explicit SegmentIndex(const Segment& segment);
 
     /// Batches come in file order, without gaps in the positions unless skip_to was called.
     void add(const IndexedBatch& batch, std::int64_t interval_bytes);
     /// Leaves out the damaged bytes before `to`, which is a batch's beginning.
     void skip_to(IndexEntry to);
-    /// Forgets everything from the batch that begins at `end` on, which lies within what is
-    /// covered.
-    void truncate(IndexEntry end, Timestamp max_timestamp, Offset max_timestamp_offset);
+    /// Forgets everything behind the end of `segment`, which lies within what is covered.
+    void truncate(const Segment& segment);
     /// Puts the entries of `prefix`, which covers [0, covers_from) at least, before this one's.
     void prepend(const SegmentIndex& prefix);
 

@@ -38,7 +38,6 @@ struct Appended {
 struct WritePlan {
     std::vector<WriteStep> steps;
     std::uint64_t size_bytes = 0;
-    bool changes_folder = false;  ///< Names were made or removed: sync the folder too.
     [[nodiscard]] bool empty() const { return steps.empty(); }
 };
 
@@ -46,19 +45,15 @@ struct WritePlan {
 struct SyncTarget {
     Offset end_offset;
     std::vector<Offset> segments;  ///< The .log files to sync, none when there is nothing to do.
+    bool changes_folder = false;   ///< Sync the partition's folder too.
+    std::uint64_t folder_changes = 0;
+    std::uint64_t mark_id = 0;
 };
 
 /// Appends that are gone: their offsets will be given to other records.
 struct LostRange {
     Offset begin_offset;
     Offset end_offset;
-};
-
-struct ReadRequest {
-    Offset from;
-    Offset limit;  ///< Only batches that end at or before it: the high watermark.
-    std::size_t max_bytes = 0;
-    bool at_least_one = false;  ///< The first batch whole even when larger (KIP-74).
 };
 
 /// There is nothing between `from` and `limit`.
@@ -125,7 +120,7 @@ class Log {
 
     [[nodiscard]] Offset log_start_offset() const { return log_start_offset_; }
     [[nodiscard]] Offset log_end_offset() const { return tail_.end().offset; }
-    [[nodiscard]] Offset written_offset() const;
+    [[nodiscard]] Offset written_offset() const { return written_mark().at.offset; }
     [[nodiscard]] Offset persisted_offset() const { return marks_.front().at.offset; }
     /// Grows by one whenever appends are lost: offsets of different generations do not compare.
     [[nodiscard]] std::uint64_t generation() const { return generation_; }
@@ -150,7 +145,8 @@ class Log {
     [[nodiscard]] bool is_writing() const { return is_writing_; }
     /// What a sync that starts now will cover. Later writes do not change it.
     [[nodiscard]] SyncTarget sync_target();
-    /// A sync that began with this target is done.
+    /// A sync that began with this target is done. Ignored when what it covered was lost
+    /// meanwhile.
     void persisted(const SyncTarget& target);
     /// A sync failed: nobody knows what of the unsynced bytes is on the device. Everything after
     /// the persisted position is lost, and written again from there. No plan is under way.
@@ -189,38 +185,48 @@ class Log {
     [[nodiscard]] CheckpointNeed checkpoint_need() const;
     /// The log as of the persisted position.
     [[nodiscard]] LogImage image(bool is_clean) const;
-    /// image() is on stable storage as log.checkpoint.
-    void checkpointed();
+    /// `image` is on stable storage as log.checkpoint.
+    void checkpointed(const LogImage& image);
 
   private:
     /// A position that the log can go back to, and what was true there.
     struct Mark {
+        std::uint64_t id = 0;
         LogPosition at;
         Segment segment;
         Timestamp first_timestamp = kNoTimestamp;
         bool is_sync_target = false;
-        /// Producers that changed between this mark and the next.
+        /// What producers that changed between this mark and the next were before.
         ProducerTable::Undo undo;
     };
+    /// The index of a segment that was sealed after the persisted position.
     struct SealedIndex {
         Offset segment;
         std::shared_ptr<const SegmentIndex> index;
         bool is_written = false;
     };
+    /// What the plan under way will have done.
+    struct PlanUnderWay {
+        Offset last_created;
+        std::size_t repair_count = 0;
+        bool changes_folder = false;
+    };
 
     [[nodiscard]] Segment& active() { return segments_.back(); }
     [[nodiscard]] const Segment& active() const { return segments_.back(); }
-    [[nodiscard]] bool must_roll(std::size_t batch_bytes, std::int32_t last_offset_delta,
-                                 Timestamp batch_time, Timestamp now) const;
+    [[nodiscard]] bool must_roll(const record::BatchHeader& header, Timestamp now) const;
     void roll();
-    void start_segment(Offset base_offset);
-    [[nodiscard]] Mark mark_here() const;
+    void add_to_segment(const record::BatchHeader& header, Timestamp now);
+    [[nodiscard]] Mark mark_here();
+    [[nodiscard]] const Mark& written_mark() const;
     void merge_marks();
     LostRange go_back_to_last_mark();
-    [[nodiscard]] std::size_t find_segment(Offset offset) const;
+    void drop_segments_after(const Mark& mark);
+    void add_segment_writes(WritePlan& plan, const Segment& segment, const LogPosition& from);
+    [[nodiscard]] std::optional<std::size_t> find_segment(Offset offset) const;
+    [[nodiscard]] const SegmentIndex* index_in_memory(Offset segment) const;
     [[nodiscard]] ReadPlan plan_file_read(const ReadRequest& request) const;
     [[nodiscard]] std::size_t count_expired(Timestamp now, Offset committed) const;
-    void add_writes(WritePlan& plan, const Segment& segment) const;
 
     LogConfig config_;
     std::uint64_t seed_;
@@ -237,20 +243,20 @@ class Log {
 
     /// From persisted (front) to written (back), and while a plan is under way its end behind that.
     std::deque<Mark> marks_;
+    std::uint64_t next_mark_id_ = 0;
     bool is_writing_ = false;
-    /// Indexes of segments that were sealed after the persisted position.
+    PlanUnderWay plan_;
     std::vector<SealedIndex> sealed_;
     /// Segments up to this one have a file.
     Offset last_created_;
+    std::uint64_t folder_changes_ = 0;
+    std::uint64_t folder_changes_synced_ = 0;
     /// Steps that put the files back after a failure; done before anything else.
     std::vector<WriteStep> repairs_;
 
     std::uint64_t persisted_since_checkpoint_ = 0;
     bool is_checkpoint_urgent_ = false;
-    bool is_dirty_ = true;
+    bool is_dirty_ = false;
 };
-
-/// The image of a log that has never had a record.
-[[nodiscard]] LogImage empty_image(Offset start_offset = Offset{0});
 
 }  // namespace dlog::storage

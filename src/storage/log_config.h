@@ -17,6 +17,7 @@ struct LogConfig {
     std::int64_t retention_bytes = -1;                            ///< retention.bytes, -1 no limit
     bool deletes_old = true;                  ///< cleanup.policy contains "delete"
     std::int64_t flush_messages = INT64_MAX;  ///< flush.messages, under write_caching
+    std::int64_t flush_bytes = INT64_MAX;     ///< flush.bytes, under write_caching
     std::int64_t flush_ms = INT64_MAX;        ///< flush.ms, under write_caching
     bool write_caching = false;  ///< write.caching: acknowledge before the bytes are synced
     std::int64_t max_message_bytes = 1'048'588;                 ///< max.message.bytes

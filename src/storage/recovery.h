@@ -13,10 +13,12 @@
 #include "base/ids.h"
 #include "base/time.h"
 #include "storage/checkpoint.h"
+#include "storage/epochs.h"
 #include "storage/error.h"
-#include "storage/file_fetch.h"
 #include "storage/index.h"
 #include "storage/log_config.h"
+#include "storage/producers.h"
+#include "storage/scanner.h"
 #include "storage/segment.h"
 #include "storage/write_plan.h"
 
@@ -48,13 +50,18 @@ struct RecoveryNote {
 
 struct RecoveredLog {
     LogImage image;
+    /// Of the active segment, from the recovery point (or the segment's beginning) on.
     SegmentIndex active_index{Offset{0}};
     bool has_active_file = false;
     /// To be performed before the log is used.
     std::vector<WriteStep> repairs;
-    /// Segments whose bytes may not be on stable storage yet. Sync them (and the folder), and write
-    /// a checkpoint, before the log is used: what was read may otherwise still vanish.
+    /// Segments whose bytes may not be on stable storage yet. Sync them (and the folder) before the
+    /// log is used: what was read may otherwise still vanish.
     std::vector<Offset> unsynced_segments;
+    /// Something differs from the checkpoint: write a new one before the log is used.
+    bool needs_checkpoint = false;
+    /// The device refuses to read the log's end, so nobody knows where it is: do not use it.
+    bool must_stay_offline = false;
     std::vector<Damage> damages;  ///< for Log::verified().note_damage
     std::vector<RecoveryNote> notes;
     std::uint64_t scanned_bytes = 0;
@@ -65,20 +72,25 @@ struct RecoveryInput {
     Timestamp now;
     /// The contents of log.checkpoint; nothing when there is none.
     std::optional<ByteView> checkpoint;
-    /// The folder's entries; nothing when the driver did not list it, which is allowed when there
-    /// is a checkpoint: then the files of sealed segments are not missed before they are read.
+    /// The folder's entries; nothing when the driver did not list it, which is allowed while
+    /// `needs_names` is false: then the files of sealed segments are missed only when they are
+    /// read.
     std::optional<std::vector<std::string>> names;
 };
 
-/// Usage: while (need()) read and feed; then finish(). Does not read the segments that a good
-/// checkpoint vouches for, whatever their number.
+/// Usage: set_names if needs_names(); while (need()) read and feed; then finish(). Does not touch
+/// the segments that a good checkpoint vouches for, whatever their number.
+///
+/// Behind the recovery point the first invalid batch ends the log. Without a checkpoint nobody
+/// knows what was acknowledged: then only what no intact batch follows is cut off, and all other
+/// damage is kept and reported.
 class Recovery {
   public:
-    explicit Recovery(RecoveryInput input);
+    explicit Recovery(const RecoveryInput& input);
 
-    /// True when the input cannot be served without a listing: there is no good checkpoint.
-    [[nodiscard]] bool needs_names() const { return needs_names_; }
-    void set_names(std::vector<std::string> names);
+    /// The folder has to be listed: there is no good checkpoint.
+    [[nodiscard]] bool needs_names() const { return !has_checkpoint_ && !has_names_; }
+    void set_names(const std::vector<std::string>& names);
 
     [[nodiscard]] std::optional<NeedBytes> need() const;
     /// The bytes asked for; fewer mean that the file ends there.
@@ -88,6 +100,48 @@ class Recovery {
     /// The device refuses to read it.
     void feed_unreadable();
     [[nodiscard]] RecoveredLog finish();
+
+  private:
+    void begin();
+    void begin_from_checkpoint();
+    void begin_from_names();
+    void check_names_against_checkpoint();
+    void enter_segment(Offset base);
+    void start_scan(Offset base);
+    void drain();
+    void apply(const SegmentScanner::Batch& batch);
+    void note_damage(const Damage& damage);
+    void end_of_tail_segment();
+    void end_of_listed_segment();
+    void end_of_last_listed_segment(const Segment& scanned);
+    void lose_active(DamageReason reason);
+    void leave_hole(Offset begin, Offset end);
+    void set_aside_from(Offset base);
+    void add_note(RecoveryNote::Kind kind, Offset segment, std::uint64_t position,
+                  std::uint64_t size_bytes, DamageReason reason);
+    [[nodiscard]] Segment& active() { return out_.image.segments.back(); }
+    [[nodiscard]] bool is_listed(Offset base) const;
+    [[nodiscard]] Offset next_listed(Offset base) const;
+
+    LogConfig config_;
+    Timestamp now_;
+    bool has_checkpoint_ = false;
+    bool has_names_ = false;
+    bool has_begun_ = false;
+    std::vector<Offset> listed_;  ///< Base offsets of the .log files there are, ascending.
+    RecoveredLog out_;
+    EpochList epochs_;
+    ProducerTable producers_;
+
+    // The segment being read.
+    std::optional<SegmentScanner> scanner_;
+    SegmentIndex index_{Offset{0}};
+    std::uint64_t batch_count_ = 0;
+    /// Reading begins one byte early, to see that the file reaches the recovery point at all.
+    bool is_probing_ = false;
+    std::optional<Damage> first_damage_;
+    std::optional<Damage> end_damage_;
+    bool has_intact_after_damage_ = false;
 };
 
 }  // namespace dlog::storage

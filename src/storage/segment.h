@@ -11,6 +11,9 @@
 
 namespace dlog::storage {
 
+/// No batch begins above this, so that arithmetic on offsets cannot overflow whatever a file says.
+inline constexpr Offset kOffsetMax{INT64_MAX - (std::int64_t{1} << 33)};
+
 /// What the log knows of one segment without touching its file. 100,000 of them fit in 6 MB.
 struct Segment {
     Offset base_offset;

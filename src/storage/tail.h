@@ -13,6 +13,14 @@
 
 namespace dlog::storage {
 
+/// What a reader asks for.
+struct ReadRequest {
+    Offset from;
+    Offset limit;  ///< Only batches that end at or before it: the high watermark.
+    std::size_t max_bytes = 0;
+    bool at_least_one = false;  ///< The first batch whole even when larger (KIP-74).
+};
+
 /// A contiguous piece of the log, in one or more segments. Small batches are copied into chunks, so
 /// that many of them are one slice; large ones share the frame they came in. Bytes that a slice
 /// given out covers never change. Owned by the partition's core; its bound is the caller's to
@@ -46,10 +54,9 @@ class Tail {
         Offset first_offset;  ///< of the first batch, which may begin before the one asked for
         Offset next_offset;
     };
-    /// Whole batches from the one with `from`, which is in the tail, on: within one segment, ending
-    /// at or before `limit`, at most `max_bytes` unless `at_least_one` and the first is larger.
-    [[nodiscard]] Read read(Offset from, Offset limit, std::size_t max_bytes,
-                            bool at_least_one) const;
+    /// Whole batches from the one with `request.from`, which is in the tail, on; all of one
+    /// segment.
+    [[nodiscard]] Read read(const ReadRequest& request) const;
 
   private:
     /// Batches one after the other in one block and one segment.
