@@ -1,4 +1,4 @@
-"""Hostile bytes on raw sockets: each gets Kafka's error code or a closed connection with a log line, and harms no other."""
+"""Hostile bytes on raw sockets: each gets Kafka's error or a closed connection with a log line, and harms no other."""
 
 import gzip
 import re
@@ -157,7 +157,7 @@ def test_a_corrupt_batch_is_refused_and_nothing_of_it_is_kept(node, batch):
         before = connection.offset_at("t", 0, -1)
         try:
             error, _ = connection.produce("t", 0, batch)
-            assert error in (CORRUPT_MESSAGE, INVALID_RECORD, -1, 42, 43, 76), error  # -1 is Kafka's for a broken stream
+            assert error in (CORRUPT_MESSAGE, INVALID_RECORD, -1, 42, 43, 76), error  # -1: Kafka's for a broken stream
         except ConnectionError:
             pass
     with Connection(node.port) as connection:

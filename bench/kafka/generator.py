@@ -1,0 +1,17 @@
+"""Our own generator (bench/load/kload), and the floors (bench/floor): what the work costs without a broker around it."""
+
+
+def produce(broker, topic, case) -> dict:
+    raise NotImplementedError
+
+
+def consume(broker, topic, case) -> dict:
+    raise NotImplementedError
+
+
+def floors(options, folder, cases) -> list[dict]:
+    return []
+
+
+def floor_table(results) -> str:
+    return ""

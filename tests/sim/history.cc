@@ -1,0 +1,144 @@
+#include "history.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/assert.h"
+
+namespace dlog::simtest {
+
+namespace {
+
+/// One fault shows itself in many records; the first few tell enough.
+constexpr std::size_t kFailuresMax = 20;
+
+}  // namespace
+
+bool History::LogState::is_damaged(std::int64_t offset) const {
+    auto after = damaged.upper_bound(offset);
+    if (after == damaged.begin()) return false;
+    --after;
+    return offset <= after->second;
+}
+
+std::string History::text_of(RecordName name) {
+    return "record " + std::to_string(name.number) + " of producer " +
+           std::to_string(name.producer);
+}
+
+void History::fail(std::string what) {
+    if (failures_.size() < kFailuresMax) failures_.push_back(std::move(what));
+}
+
+void History::complain(const LogState& log, std::int64_t offset, const std::string& what) {
+    fail(log.name + " offset " + std::to_string(offset) + ": " + what);
+}
+
+LogId History::add_log(std::string name, LogRules rules) {
+    LogState log;
+    log.name = std::move(name);
+    log.rules = rules;
+    logs_.push_back(std::move(log));
+    return static_cast<LogId>(logs_.size() - 1);
+}
+
+void History::attempt(LogId log, RecordName first, std::uint32_t count, bool is_idempotent) {
+    Producing& producing = logs_[log].producers[first.producer];
+    DLOG_ASSERT(first.number <= producing.attempted, first.number, producing.attempted);
+    producing.attempted = std::max(producing.attempted, first.number + count);
+    producing.is_idempotent = is_idempotent;
+}
+
+void History::acknowledged(LogId log, RecordName first, std::uint32_t count,
+                           std::int64_t base_offset) {
+    LogState& state = logs_[log];
+    acknowledged_records_ += count;
+    for (std::uint32_t at = 0; at < count; ++at) {
+        const std::int64_t offset = base_offset + at;
+        const RecordName name{first.producer, first.number + at};
+        const auto [known, is_new] = state.acknowledged.emplace(offset, name);
+        if (!is_new && known->second != name) {
+            complain(state, offset,
+                     text_of(name) + " acknowledged where " + text_of(known->second) + " was");
+        }
+        const auto seen = state.seen.find(offset);
+        if (seen != state.seen.end() && seen->second != name) {
+            complain(state, offset,
+                     text_of(name) + " acknowledged where " + text_of(seen->second) + " was read");
+        }
+    }
+}
+
+void History::seen(LogId log, std::int64_t offset, std::optional<RecordName> name) {
+    LogState& state = logs_[log];
+    ++seen_records_;
+    if (!name) return complain(state, offset, "bytes were served that nobody wrote");
+    const auto producing = state.producers.find(name->producer);
+    if (producing == state.producers.end() || name->number >= producing->second.attempted) {
+        return complain(state, offset, text_of(*name) + " was served, which nobody wrote here");
+    }
+    const auto acknowledged = state.acknowledged.find(offset);
+    if (acknowledged != state.acknowledged.end() && acknowledged->second != *name) {
+        return complain(state, offset, text_of(*name) + " was served where " +
+                                           text_of(acknowledged->second) + " was acknowledged");
+    }
+    const auto [before, is_new] = state.seen.emplace(offset, *name);
+    if (!is_new && before->second != *name) {
+        return complain(state, offset, text_of(*name) + " was served where " +
+                                           text_of(before->second) + " was served before");
+    }
+    if (!producing->second.is_idempotent) return;
+    const auto [place, is_first] = state.seen_at.emplace(*name, offset);
+    if (!is_first && place->second != offset) {
+        complain(state, offset, text_of(*name) + " is there twice, at offset " +
+                                    std::to_string(place->second) + " too");
+    }
+}
+
+void History::damaged(LogId log, std::int64_t first_offset, std::int64_t last_offset) {
+    std::int64_t& last = logs_[log].damaged[first_offset];
+    last = std::max(last, last_offset);
+}
+
+void History::refused_as_corrupt(LogId log, std::int64_t offset) {
+    LogState& state = logs_[log];
+    ++corrupt_refusals_;
+    if (!state.is_damaged(offset)) complain(state, offset, "refused as damaged, which it is not");
+}
+
+void History::check_reading(LogId log, const Reading& reading) {
+    LogState& state = logs_[log];
+    if (!state.rules.may_drop_old && reading.log_start_offset != 0) {
+        complain(state, reading.log_start_offset, "the log starts here, without retention");
+    }
+    for (const auto& [offset, name] : reading.records) seen(log, offset, name);
+    for (std::int64_t offset = reading.log_start_offset; offset < reading.end_offset; ++offset) {
+        if (!reading.records.contains(offset) && !state.is_damaged(offset)) {
+            complain(state, offset, "missing, with records before and after");
+        }
+    }
+    for (const auto* known : {&state.acknowledged, &state.seen}) {
+        const char* what = known == &state.acknowledged ? " was acknowledged" : " was read before";
+        for (const auto& [offset, name] : *known) {
+            if (offset < reading.log_start_offset || state.is_damaged(offset)) continue;
+            const auto found = reading.records.find(offset);
+            if (found == reading.records.end()) {
+                complain(state, offset, text_of(name) + what + " and is lost");
+            } else if (found->second != name) {
+                complain(state, offset, text_of(name) + what + ", now " + text_of(found->second));
+            }
+        }
+    }
+    std::map<std::uint32_t, std::uint64_t> next;
+    for (const auto& [offset, name] : reading.records) {
+        const auto producing = state.producers.find(name.producer);
+        if (producing == state.producers.end() || !producing->second.is_idempotent) continue;
+        const auto [expected, is_first] = next.emplace(name.producer, name.number);
+        if (!is_first && name.number < expected->second) {
+            complain(state, offset, text_of(name) + " is out of order");
+        }
+        expected->second = name.number + 1;
+    }
+}
+
+}  // namespace dlog::simtest

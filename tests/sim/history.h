@@ -1,0 +1,85 @@
+/// What the clients of a simulated run tried, were told and saw, and the rules that all of it must keep.
+///
+/// The rules, for each log (one life of one partition of one topic):
+/// 1. Only what was attempted is ever read, byte for byte.
+/// 2. What was acknowledged is read at the offsets that were acknowledged, at every reading after
+///    the acknowledgement and at the end, unless retention dropped it or a test damaged those very
+///    bytes on the disk.
+/// 3. What was read once at an offset is there in every later reading.
+/// 4. Offsets are dense: between the log's start and its end there is no gap but damage.
+/// 5. A producer that is idempotent finds each of its records at most once, in the order it sent
+///    them.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "payload.h"
+
+namespace dlog::simtest {
+
+/// Names one log of a run; a topic made again is another log.
+using LogId = std::uint32_t;
+
+class History {
+  public:
+    /// What rule the log is exempt from.
+    struct LogRules {
+        bool may_drop_old = false;  ///< retention is on
+    };
+    LogId add_log(std::string name, LogRules rules);
+
+    void attempt(LogId log, RecordName first, std::uint32_t count, bool is_idempotent);
+    /// The batch of `count` records from `first` on was acknowledged at `base_offset`.
+    void acknowledged(LogId log, RecordName first, std::uint32_t count, std::int64_t base_offset);
+    /// A reader got this record; nullopt when the bytes are nobody's.
+    void seen(LogId log, std::int64_t offset, std::optional<RecordName> name);
+    /// The test flipped bits in the batch of these offsets: they may be unreadable from now on.
+    void damaged(LogId log, std::int64_t first_offset, std::int64_t last_offset);
+    /// A reader got an error that says that the data at `offset` is damaged.
+    void refused_as_corrupt(LogId log, std::int64_t offset);
+    /// Whatever else must not happen.
+    void fail(std::string what);
+
+    /// A reading of a whole log, from its start to its end, without interruption.
+    struct Reading {
+        std::int64_t log_start_offset = 0;
+        std::int64_t end_offset = 0;
+        std::map<std::int64_t, RecordName> records;
+    };
+    void check_reading(LogId log, const Reading& reading);
+
+    [[nodiscard]] const std::vector<std::string>& failures() const { return failures_; }
+    [[nodiscard]] std::uint64_t acknowledged_records() const { return acknowledged_records_; }
+    [[nodiscard]] std::uint64_t seen_records() const { return seen_records_; }
+    [[nodiscard]] std::uint64_t corrupt_refusals() const { return corrupt_refusals_; }
+
+  private:
+    struct Producing {
+        std::uint64_t attempted = 0;  // records 0 to attempted - 1
+        bool is_idempotent = false;
+    };
+    struct LogState {
+        std::string name;
+        LogRules rules;
+        std::map<std::uint32_t, Producing> producers;
+        std::map<std::int64_t, RecordName> acknowledged;
+        std::map<std::int64_t, RecordName> seen;
+        std::map<RecordName, std::int64_t> seen_at;  // of idempotent producers
+        std::map<std::int64_t, std::int64_t> damaged;  // first offset to last
+        [[nodiscard]] bool is_damaged(std::int64_t offset) const;
+    };
+    void complain(const LogState& log, std::int64_t offset, const std::string& what);
+    [[nodiscard]] static std::string text_of(RecordName name);
+
+    std::vector<LogState> logs_;
+    std::vector<std::string> failures_;
+    std::uint64_t acknowledged_records_ = 0;
+    std::uint64_t seen_records_ = 0;
+    std::uint64_t corrupt_refusals_ = 0;
+};
+
+}  // namespace dlog::simtest
