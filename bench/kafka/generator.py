@@ -1,4 +1,4 @@
-"""Our own generator (bench/load/kload), and the floors (bench/floor): what the work costs without a broker around it."""
+"""Our own generator (bench/load/kload), and the floors (bench/floor): what the work costs without a broker."""
 
 
 def produce(broker, topic, case) -> dict:
