@@ -63,13 +63,11 @@ template <class Response>
     return writer.finish();
 }
 
-/// Decodes what is left of a frame after its header. Bytes left over are a fault.
+/// Decodes what is left of a frame after its header. Bytes left over are ignored, as Kafka's
+/// brokers and clients do; `reader.finish()` refuses them.
 template <class Message>
 [[nodiscard]] Result<Message> decode_body(Reader& reader, std::int16_t version) {
-    Result<Message> message = Message::decode(reader, version);
-    if (!message) return message;
-    if (Result<void> end = reader.finish(); !end) return std::unexpected(end.error());
-    return message;
+    return Message::decode(reader, version);
 }
 
 }  // namespace dlog::protocol

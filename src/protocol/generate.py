@@ -48,7 +48,12 @@ def member(field):
 
 def struct_type(message, struct):
     """The name of a struct as the codec's functions see it."""
-    return message.name if struct is message.root else f"{snake_case(message.name)}::{struct.name}"
+    return message.name if struct is message.root else f"{parts_namespace(message)}::{struct.name}"
+
+
+def parts_namespace(message):
+    """Where the structs inside a message are declared; the message has an alias for each."""
+    return snake_case(message.name) + "_parts"
 
 
 def element_type(field):
@@ -187,7 +192,7 @@ def members_and_equality(out, name, fields, indent):
 
 def emit_message_header(out, message, api):
     if message.structs:
-        out(f"namespace {snake_case(message.name)} {{", "")
+        out(f"namespace {parts_namespace(message)} {{", "")
         for struct in message.structs:
             out(f"struct {struct.name} {{")
             members_and_equality(out, struct.name, struct.fields, "    ")
@@ -197,7 +202,7 @@ def emit_message_header(out, message, api):
         out(f"struct {api.response.name};", "")
     out(f"struct {message.name} {{")
     for struct in message.structs:
-        out(f"    using {struct.name} = {snake_case(message.name)}::{struct.name};")
+        out(f"    using {struct.name} = {parts_namespace(message)}::{struct.name};")
     if api is not None and message is api.request:
         out(f"    using Response = {api.response.name};")
     out(f'    static constexpr std::string_view kName = "{message.name}";')
