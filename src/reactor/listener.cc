@@ -21,27 +21,34 @@ namespace {
 /// How long a core waits after accept failed for want of descriptors or memory.
 constexpr Duration kAcceptPause = milliseconds(100);
 
+/// Connections dealt to a core that it has not accepted yet.
+constexpr std::size_t kDealtMax = 64;
+
+/// `co_await`: a connection dealt to this core, or nothing when the wait has ended for another
+/// reason.
 struct AcceptWait {
     ListenGroup& group;
-    ListenGroup::Waiter& waiter;
+    CoreListener& listener;
+    CoreId core;
+    std::optional<ListenGroup::Taken> taken = std::nullopt;
     [[nodiscard]] bool await_ready() const { return false; }
-    bool await_suspend(std::coroutine_handle<> self) const {
-        waiter.handle = self;
-        const int error = group.accept(waiter);
-        if (error != 0 && error != EAGAIN) waiter.listener->pause(error);
-        return error != 0;
+    bool await_suspend(std::coroutine_handle<> self) {
+        int error = EAGAIN;
+        taken = group.accept(core, self, error);
+        if (error != EAGAIN) listener.pause(error);
+        return !taken;
     }
-    void await_resume() const {}
+    std::optional<ListenGroup::Taken> await_resume() { return std::move(taken); }
 };
 
 }  // namespace
 
-ListenGroup::Waiter::~Waiter() {
+ListenGroup::Taken::~Taken() {
     if (fd >= 0) ::close(fd);
 }
 
 ListenGroup::~ListenGroup() {
-    DLOG_ASSERT(waiting_.empty() && members_.empty(), waiting_.size(), members_.size());
+    DLOG_ASSERT(members_.empty(), members_.size());
     ::close(fd_);
 }
 
@@ -52,48 +59,88 @@ bool ListenGroup::serves(const Endpoint& endpoint) const {
 
 bool ListenGroup::join(CoreId core) {
     const std::lock_guard lock(mutex_);
-    if (std::find(members_.begin(), members_.end(), core) != members_.end()) return false;
-    members_.push_back(core);
+    for (const Member& member : members_) {
+        if (member.core == core) return false;
+    }
+    members_.push_back({.core = core});
     return true;
 }
 
-void ListenGroup::leave(CoreId core, CoreListener& listener) {
+void ListenGroup::attach(Loop& loop) {
     const std::lock_guard lock(mutex_);
-    std::erase(members_, core);
-    std::erase_if(waiting_, [&](Waiter* waiter) {
-        if (waiter->listener != &listener) return false;
-        listener.loop().make_ready(waiter->handle);
-        return true;
-    });
+    member(loop.core()).loop = &loop;
 }
 
-int ListenGroup::accept(Waiter& waiter) {
+void ListenGroup::leave(Loop& loop) {
     const std::lock_guard lock(mutex_);
-    // Connections may have come while nobody waited, when their event found nobody to give them to.
-    const int error = waiting_.empty() ? take(waiter) : EAGAIN;
-    if (error != 0) waiting_.push_back(&waiter);
-    return error;
+    Member leaving = std::move(member(loop.core()));
+    std::erase_if(members_, [&](const Member& member) { return member.core == leaving.core; });
+    if (leaving.waiter) loop.make_ready(leaving.waiter);
+    for (Taken& taken : leaving.dealt) {
+        Member* const heir = next_with_room();
+        if (heir != nullptr) give(*heir, std::move(taken));
+    }
+}
+
+std::optional<ListenGroup::Taken> ListenGroup::accept(CoreId core, std::coroutine_handle<> waiter,
+                                                      int& error) {
+    const std::lock_guard lock(mutex_);
+    Member& mine = member(core);
+    DLOG_ASSERT(!mine.waiter, core);  // one accept at a time
+    // Connections may have come while nobody had room, when their event found nobody to give them
+    // to.
+    error = mine.dealt.empty() ? deal_all() : EAGAIN;
+    if (mine.dealt.empty()) {
+        mine.waiter = waiter;
+        return std::nullopt;
+    }
+    std::optional<Taken> taken(std::move(mine.dealt.front()));
+    mine.dealt.erase(mine.dealt.begin());
+    return taken;
 }
 
 int ListenGroup::pump() {
     const std::lock_guard lock(mutex_);
-    while (!waiting_.empty()) {
-        Waiter& waiter = *waiting_.front();
-        const int error = take(waiter);
+    return deal_all();
+}
+
+int ListenGroup::deal_all() {
+    while (Member* const member = next_with_room()) {
+        Taken taken;
+        const int error = take(taken);
         if (error != 0) return error;
-        waiting_.pop_front();
-        // From the post on, the waiter belongs to its core.
-        waiter.listener->loop().post(waiter.handle);
+        next_ = static_cast<std::size_t>(member - members_.data()) + 1;
+        give(*member, std::move(taken));
     }
     return EAGAIN;
 }
 
-int ListenGroup::take(Waiter& waiter) {
+void ListenGroup::give(Member& member, Taken taken) {
+    member.dealt.push_back(std::move(taken));
+    if (member.waiter) member.loop->post(std::exchange(member.waiter, nullptr));
+}
+
+ListenGroup::Member* ListenGroup::next_with_room() {
+    for (std::size_t i = 0; i < members_.size(); ++i) {
+        Member& member = members_[(next_ + i) % members_.size()];
+        if (member.loop != nullptr && member.dealt.size() < kDealtMax) return &member;
+    }
+    return nullptr;
+}
+
+ListenGroup::Member& ListenGroup::member(CoreId core) {
+    const auto found = std::find_if(members_.begin(), members_.end(),
+                                    [core](const Member& member) { return member.core == core; });
+    DLOG_ASSERT(found != members_.end(), core);
+    return *found;
+}
+
+int ListenGroup::take(Taken& taken) {
     for (;;) {
-        waiter.peer.length = sizeof(waiter.peer.storage);
-        waiter.fd =
-            ::accept4(fd_, waiter.peer.get(), &waiter.peer.length, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (waiter.fd >= 0) return 0;
+        taken.peer.length = sizeof(taken.peer.storage);
+        taken.fd =
+            ::accept4(fd_, taken.peer.get(), &taken.peer.length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (taken.fd >= 0) return 0;
         // Errors of the one connection that was next are not the listener's (accept(2)).
         const bool is_its_own = errno == ECONNABORTED || errno == EINTR || errno == EPROTO ||
                                 errno == ENOPROTOOPT || errno == EHOSTDOWN || errno == ENONET ||
@@ -129,6 +176,7 @@ CoreListener::~CoreListener() {
 }
 
 bool CoreListener::start() {
+    group_->attach(loop_);
     // One core at a time is woken for a connection.
     return loop_.watch(*this, group_->fd(), EPOLLIN | EPOLLEXCLUSIVE);
 }
@@ -137,24 +185,23 @@ void CoreListener::close() {
     if (std::exchange(is_closed_, true)) return;
     loop_.clock().disarm(retry_);
     loop_.unwatch(*this, group_->fd());
-    group_->leave(loop_.core(), *this);
+    group_->leave(loop_);
     // An event for this core may have been a connection for another.
     (void)group_->pump();
 }
 
 port::Task<NetResult<port::ConnectionPtr>> CoreListener::accept() {
-    for (;;) {
-        if (is_closed_) co_return std::unexpected(NetError::kClosed);
-        ListenGroup::Waiter waiter{.listener = this};
-        co_await AcceptWait(*group_, waiter);
-        if (waiter.fd < 0) continue;
-        if (is_closed_) continue;
+    while (!is_closed_) {
+        std::optional<ListenGroup::Taken> taken =
+            co_await AcceptWait{.group = *group_, .listener = *this, .core = loop_.core()};
+        if (!taken) continue;
         has_complained_ = false;
-        port::ConnectionPtr connection = TcpConnection::adopt(loop_, std::exchange(waiter.fd, -1),
-                                                              waiter.peer.endpoint().text());
+        port::ConnectionPtr connection = TcpConnection::adopt(loop_, std::exchange(taken->fd, -1),
+                                                              taken->peer.endpoint().text());
         if (connection != nullptr) co_return connection;
         pause(errno);
     }
+    co_return std::unexpected(NetError::kClosed);
 }
 
 void CoreListener::on_events(std::uint32_t) {

@@ -3,9 +3,10 @@
 
 #include <coroutine>
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <mutex>
+#include <optional>
+#include <utility>
 #include <vector>
 
 #include "port/net.h"
@@ -14,22 +15,24 @@
 
 namespace dlog::reactor {
 
-class CoreListener;
-
 /// One listening socket and the cores that accept from it. Whichever core wakes takes connections
-/// off the socket and gives each to the accept that has waited longest, so that the cores take
-/// turns; with nobody waiting, connections stay in the kernel's queue. Used from any core, under
-/// its lock.
+/// off the socket and deals them out to the cores in turn, so that each gets its share whatever it
+/// is busy with; a core that does not accept gets a few dozen and then no more. Used from any core,
+/// under its lock.
 class ListenGroup {
   public:
-    /// What an accept waits with; it lives in the accepting coroutine's frame. Owns the descriptor
-    /// it was given.
-    struct Waiter {
-        CoreListener* listener = nullptr;
-        std::coroutine_handle<> handle = nullptr;
+    /// A connection that was taken off the socket. Owns the descriptor.
+    struct Taken {
+        Taken() = default;
+        Taken(Taken&& other) noexcept : fd(std::exchange(other.fd, -1)), peer(other.peer) {}
+        Taken& operator=(Taken&& other) noexcept {
+            std::swap(fd, other.fd);
+            peer = other.peer;
+            return *this;
+        }
+        ~Taken();
         int fd = -1;
-        SocketAddress peer = {};
-        ~Waiter();
+        SocketAddress peer;
     };
 
     ListenGroup(port::Endpoint asked, port::Endpoint bound, int fd)
@@ -43,26 +46,40 @@ class ListenGroup {
     /// Whether who asks for `endpoint` means this group.
     [[nodiscard]] bool serves(const port::Endpoint& endpoint) const;
 
-    /// The group's members, by core; a core joins once.
+    /// False when the core is a member already.
     [[nodiscard]] bool join(CoreId core);
-    /// Resumes the listener's waiters with nothing.
-    void leave(CoreId core, CoreListener& listener);
+    /// From now on the member gets connections.
+    void attach(Loop& loop);
+    /// Resumes the member's waiter with nothing and gives what it had to the others.
+    void leave(Loop& loop);
 
-    /// 0 when the waiter has its connection at once; else it waits to be posted, EAGAIN when all is
-    /// well.
-    [[nodiscard]] int accept(Waiter& waiter);
-    /// Takes what has come and posts the waiters that got something. EAGAIN when all is well.
+    /// The next connection dealt to this core, or `waiter` is resumed when there is one. `error` is
+    /// EAGAIN, or what keeps the socket from being emptied.
+    [[nodiscard]] std::optional<Taken> accept(CoreId core, std::coroutine_handle<> waiter,
+                                              int& error);
+    /// Deals out what has come. EAGAIN when all is well.
     [[nodiscard]] int pump();
 
   private:
-    int take(Waiter& waiter);
+    struct Member {
+        CoreId core;
+        Loop* loop = nullptr;  // null until it is attached
+        std::coroutine_handle<> waiter = nullptr;
+        std::vector<Taken> dealt;
+    };
+
+    [[nodiscard]] int deal_all();
+    [[nodiscard]] int take(Taken& taken);
+    [[nodiscard]] Member* next_with_room();
+    [[nodiscard]] Member& member(CoreId core);
+    static void give(Member& member, Taken taken);
 
     const port::Endpoint asked_;
     const port::Endpoint bound_;
     const int fd_;
     std::mutex mutex_;
-    std::vector<CoreId> members_;
-    std::deque<Waiter*> waiting_;
+    std::vector<Member> members_;
+    std::size_t next_ = 0;  // whose turn it is
 };
 
 /// The groups of one node. Any thread.
@@ -91,7 +108,6 @@ class CoreListener final : public port::Listener, private Pollable {
     [[nodiscard]] port::Endpoint endpoint() const override { return group_->bound(); }
     void close() override;
 
-    [[nodiscard]] Loop& loop() { return loop_; }
     /// Logs, once until an accept succeeds, that the process lacks descriptors or memory, and has
     /// the group pumped again after a pause.
     void pause(int error);

@@ -45,11 +45,9 @@ bool WorkerPool::submit(JobList& batch) {
     {
         const std::lock_guard lock(mutex_);
         if (is_stopping_) return false;
+        wake_count = std::min(batch.size(), idle_);
         queue_.append(batch);
-        wake_count = std::min(idle_, queue_.size() - std::min(queue_.size(), tickets_));
-        idle_ -= wake_count;
-        tickets_ += wake_count;
-        while (queue_.size() > tickets_ && threads_.size() < threads_max_) start_thread();
+        while (queue_.size() > idle_ && threads_.size() < threads_max_) start_thread();
     }
     for (std::size_t i = 0; i < wake_count; ++i) wake_.notify_one();
     return true;
@@ -73,7 +71,7 @@ void WorkerPool::stop() {
 }
 
 void WorkerPool::start_thread() {
-    ++tickets_;
+    ++idle_;
     threads_.emplace_back([this] {
         block_signals_here();
         pthread_setname_np(pthread_self(), name_.c_str());
@@ -83,19 +81,16 @@ void WorkerPool::start_thread() {
 
 void WorkerPool::work() {
     std::unique_lock lock(mutex_);
-    --tickets_;
     for (;;) {
-        if (PoolJob* const job = queue_.pop()) {
+        --idle_;
+        while (PoolJob* const job = queue_.pop()) {
             lock.unlock();
             job->perform(*job);
             lock.lock();
-            continue;
         }
-        if (is_stopping_) return;
         ++idle_;
-        wake_.wait(lock, [this] { return tickets_ > 0 || is_stopping_; });
-        if (is_stopping_) continue;
-        --tickets_;
+        if (is_stopping_) return;
+        wake_.wait(lock, [this] { return !queue_.is_empty() || is_stopping_; });
     }
 }
 

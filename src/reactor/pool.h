@@ -57,8 +57,7 @@ class WorkerPool {
     std::condition_variable wake_;
     JobList queue_;
     std::vector<std::thread> threads_;
-    std::size_t idle_ = 0;     // threads that wait and were not yet given a ticket
-    std::size_t tickets_ = 0;  // permissions to wake that nobody has used yet
+    std::size_t idle_ = 0;  // threads that wait, or start: each will look at the queue
     bool is_stopping_ = false;
 };
 
