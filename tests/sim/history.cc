@@ -10,7 +10,7 @@ namespace dlog::simtest {
 namespace {
 
 /// One fault shows itself in many records; the first few tell enough.
-constexpr std::size_t kFailuresMax = 20;
+constexpr std::size_t kFailuresMax = 6;
 
 }  // namespace
 
@@ -79,19 +79,22 @@ void History::seen(LogId log, std::int64_t offset, std::optional<RecordName> nam
     }
     const auto acknowledged = state.acknowledged.find(offset);
     if (acknowledged != state.acknowledged.end() && acknowledged->second != *name) {
-        return complain(state, offset, text_of(*name) + " was served where " +
-                                           text_of(acknowledged->second) + " was acknowledged");
+        return complain(state, offset,
+                        text_of(*name) + " was served where " + text_of(acknowledged->second) +
+                            " was acknowledged");
     }
     const auto [before, is_new] = state.seen.emplace(offset, *name);
     if (!is_new && before->second != *name) {
-        return complain(state, offset, text_of(*name) + " was served where " +
-                                           text_of(before->second) + " was served before");
+        return complain(
+            state, offset,
+            text_of(*name) + " was served where " + text_of(before->second) + " was served before");
     }
     if (!producing->second.is_idempotent) return;
     const auto [place, is_first] = state.seen_at.emplace(*name, offset);
     if (!is_first && place->second != offset) {
-        complain(state, offset, text_of(*name) + " is there twice, at offset " +
-                                    std::to_string(place->second) + " too");
+        complain(state, offset,
+                 text_of(*name) + " is there twice, at offset " + std::to_string(place->second) +
+                     " too");
     }
 }
 

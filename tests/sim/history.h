@@ -1,4 +1,5 @@
-/// What the clients of a simulated run tried, were told and saw, and the rules that all of it must keep.
+/// What the clients of a simulated run tried, were told and saw, and the rules that all of it must
+/// keep.
 ///
 /// The rules, for each log (one life of one partition of one topic):
 /// 1. Only what was attempted is ever read, byte for byte.
@@ -68,7 +69,7 @@ class History {
         std::map<std::uint32_t, Producing> producers;
         std::map<std::int64_t, RecordName> acknowledged;
         std::map<std::int64_t, RecordName> seen;
-        std::map<RecordName, std::int64_t> seen_at;  // of idempotent producers
+        std::map<RecordName, std::int64_t> seen_at;    // of idempotent producers
         std::map<std::int64_t, std::int64_t> damaged;  // first offset to last
         [[nodiscard]] bool is_damaged(std::int64_t offset) const;
     };

@@ -1,5 +1,5 @@
-/// What the simulation's producers write: every record says who wrote it and which of his it is, and
-/// all its bytes follow from that, so that a reader knows a record that nobody wrote.
+/// What the simulation's producers write: every record says who wrote it and which of his it is,
+/// and all its bytes follow from that, so that a reader knows a record that nobody wrote.
 #pragma once
 
 #include <cstdint>

@@ -1,0 +1,66 @@
+#include "batches.h"
+
+#include <optional>
+
+#include "base/assert.h"
+#include "record/batch.h"
+#include "record/builder.h"
+#include "record/reader.h"
+
+namespace dlog::simtest {
+
+Buffer make_batch(const BatchToMake& batch) {
+    record::BatchSpec spec;
+    spec.producer_id = batch.producer_id;
+    spec.producer_epoch = ProducerEpoch(batch.producer_epoch);
+    spec.base_sequence = batch.base_sequence;
+    spec.compression = static_cast<codec::Compression>(batch.codec);
+    record::BatchBuilder builder(spec);
+    for (std::uint32_t at = 0; at < batch.count; ++at) {
+        const auto payload = make_payload({batch.first.producer, batch.first.number + at},
+                                          batch.payload_bytes + at % 7);
+        builder.append(batch.timestamp, std::nullopt, ByteView(payload));
+    }
+    auto built = builder.build();
+    DLOG_ASSERT(built.has_value());
+    return *std::move(built);
+}
+
+std::int64_t note_batches(History& history, LogId log, ByteView bytes, std::int64_t from,
+                          History::Reading* reading) {
+    record::BatchSplitter splitter(bytes);
+    record::ReaderScratch scratch;
+    std::int64_t next = from;
+    while (true) {
+        const auto item = splitter.next();
+        if (!item) {
+            if (item.error() != record::Error::kTruncated) {
+                history.fail("bytes that are no batch were served at offset " +
+                             std::to_string(next));
+            }
+            return next;
+        }
+        if (!*item) return next;
+        const record::BatchHeader& header = (*item)->header;
+        if (!record::verify_crc((*item)->bytes)) {
+            history.seen(log, header.base_offset.value, std::nullopt);
+            next = std::max(next, header.next_offset().value);
+            continue;
+        }
+        auto reader = record::BatchReader::open((*item)->bytes, scratch);
+        record::Record record;
+        while (reader) {
+            const auto more = reader->next(record);
+            if (!more) history.fail("a batch with a good CRC cannot be read");
+            if (!more || !*more) break;
+            if (record.offset.value < from) continue;
+            const auto name = record.value ? read_payload(*record.value) : std::nullopt;
+            history.seen(log, record.offset.value, name);
+            if (name && reading != nullptr) reading->records.emplace(record.offset.value, *name);
+        }
+        if (!reader) history.fail("a batch with a good CRC cannot be opened");
+        next = std::max(next, header.next_offset().value);
+    }
+}
+
+}  // namespace dlog::simtest

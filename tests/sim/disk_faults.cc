@@ -1,0 +1,62 @@
+#include "disk_faults.h"
+
+#include <algorithm>
+
+#include "base/assert.h"
+#include "record/batch.h"
+
+namespace dlog::simtest {
+
+std::vector<BatchAt> batches_of(const std::vector<std::uint8_t>& segment) {
+    std::vector<BatchAt> batches;
+    record::BatchSplitter splitter(segment);
+    while (true) {
+        const auto item = splitter.next();
+        if (!item || !*item) return batches;
+        const record::BatchHeader& header = (*item)->header;
+        batches.push_back(
+            {.position = static_cast<std::uint64_t>((*item)->bytes.data() - segment.data()),
+             .size_bytes = (*item)->bytes.size(),
+             .first_offset = header.base_offset.value,
+             .last_offset = header.last_offset().value});
+    }
+}
+
+BatchAt flip_in_sealed_segment(sim::Host& host, Random& random, std::string_view folder) {
+    std::vector<std::string> segments = host.disk().image.files_under(folder);
+    std::erase_if(segments, [](const std::string& path) { return !path.ends_with(".log"); });
+    if (segments.size() < 2) return {};
+    const std::string& path = segments[random.below(segments.size() - 1)];
+    const std::vector<BatchAt> batches = batches_of(host.disk().contents(path));
+    if (batches.empty()) return {};
+    const BatchAt& batch = batches[random.below(batches.size())];
+    const std::uint64_t position = batch.position + random.below(batch.size_bytes);
+    const bool was_flipped =
+        host.disk().flip_bit(path, position, static_cast<unsigned>(random.below(8)));
+    DLOG_ASSERT(was_flipped, path, position);
+    return batch;
+}
+
+void inflict_disk_fault(sim::World& world, sim::Host& host, Random& random) {
+    sim::HostDisk& disk = host.disk();
+    switch (random.below(5)) {
+        case 0:
+            disk.stall(world.now() + milliseconds(random.between(50, 3000)));
+            break;
+        case 1:
+            disk.set_capacity(disk.image.used_bytes() + random.below(8) * sim::kPageBytes);
+            break;
+        case 2:
+            disk.options.write_error = {static_cast<std::uint32_t>(random.between(2, 30))};
+            break;
+        case 3:
+            disk.options.sync_error = {static_cast<std::uint32_t>(random.between(2, 10))};
+            break;
+        default:
+            disk.options.sync.slow_one_in = 2;
+            disk.options.sync.slow_factor = 500;
+            break;
+    }
+}
+
+}  // namespace dlog::simtest

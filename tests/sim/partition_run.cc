@@ -1,0 +1,500 @@
+#include <algorithm>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <utility>
+
+#include "base/assert.h"
+#include "base/random.h"
+#include "batches.h"
+#include "disk_faults.h"
+#include "eager_disk.h"
+#include "history.h"
+#include "port/clock.h"
+#include "port/spawn.h"
+#include "replication/partition.h"
+#include "replication/shard.h"
+#include "run.h"
+#include "sim/world.h"
+
+namespace dlog::simtest {
+
+namespace {
+
+using port::Task;
+using replication::Admitted;
+using replication::PartitionPtr;
+using replication::ReadRequest;
+
+constexpr Duration kConvergeLimit = seconds(600);
+
+/// A batch on its way: sent again after every failure until it is acknowledged.
+struct Outgoing {
+    RecordName first;
+    std::uint32_t count = 0;
+    std::int32_t sequence = -1;
+    Buffer bytes;
+};
+
+/// A producer outlives the crashes of the node.
+struct ProducerState {
+    std::uint32_t number = 0;
+    std::size_t partition = 0;
+    bool is_idempotent = false;
+    std::uint64_t next_record = 0;
+    std::deque<Outgoing> unacknowledged;
+    Random random{0};
+};
+
+struct PartitionState {
+    LogId log = 0;
+    replication::PartitionKey key;
+    storage::LogConfig config;
+    std::string folder;
+};
+
+/// Everything about the run that is not in the world.
+struct Plan {
+    History history;
+    std::vector<PartitionState> partitions;
+    std::vector<ProducerState> producers;
+    replication::ShardConfig shard;
+    Canary canary = Canary::kNone;
+    bool is_producing = true;
+    std::size_t readings_missing = 0;
+};
+
+/// The node: a shard on its host's only core, with its clients beside it.
+class PartitionNode final : public sim::Program {
+  public:
+    PartitionNode(sim::Host& host, Plan& plan)
+        : host_(host),
+          plan_(plan),
+          eager_(host.ports().disk, host.ports().spawn),
+          ports_{.clock = host.ports().clock,
+                 .disk = plan.canary == Canary::kAcknowledgesBeforeFlush
+                             ? static_cast<port::Disk&>(eager_)
+                             : host.ports().disk,
+                 .net = host.ports().net,
+                 .spawn = host.ports().spawn,
+                 .entropy = host.ports().entropy,
+                 .log = host.ports().log},
+          shard_(ports_, plan.shard),
+          opened_(plan.partitions.size()) {
+        ports_.spawn.spawn(open_all(*this));
+    }
+
+    [[nodiscard]] bool is_open() const { return is_open_; }
+    [[nodiscard]] bool has_stopped() const { return has_stopped_; }
+    void stop() { ports_.spawn.spawn(stop_shard(*this)); }
+    /// Reads every partition whole and checks it.
+    void read_all() {
+        plan_.readings_missing = opened_.size();
+        for (std::size_t at = 0; at < opened_.size(); ++at) {
+            ports_.spawn.spawn(read_whole(*this, at));
+        }
+    }
+
+  private:
+    /// What a node's start does before its partitions are opened.
+    static Task<bool> make_folder(PartitionNode& self) {
+        port::Disk& disk = self.host_.ports().disk;
+        const std::string topics = self.plan_.shard.data_dir + "/topics";
+        const auto made = co_await disk.make_directories(topics);
+        if (!made) co_return false;
+        std::vector<std::string> directories;
+        directories.push_back(port::parent_path(topics));
+        directories.push_back(port::parent_path(self.plan_.shard.data_dir));
+        const auto synced = co_await disk.sync({}, std::move(directories));
+        co_return synced.has_value();
+    }
+
+    static Task<void> open_all(PartitionNode& self) {
+        while (!co_await make_folder(self)) {
+            co_await port::sleep_for(self.ports_.clock, milliseconds(50));
+        }
+        for (std::size_t at = 0; at < self.opened_.size(); ++at) {
+            const PartitionState& state = self.plan_.partitions[at];
+            while (self.opened_[at] == nullptr) {
+                auto opened = co_await self.shard_.open(
+                    state.key, state.config,
+                    LeaderEpoch(static_cast<std::int32_t>(self.host_.life())));
+                if (opened) {
+                    self.opened_[at] = *std::move(opened);
+                } else {
+                    co_await port::sleep_for(self.ports_.clock, milliseconds(50));
+                }
+            }
+            self.ports_.spawn.spawn(consume(self, at));
+        }
+        self.shard_.start();
+        for (ProducerState& producer : self.plan_.producers) {
+            self.ports_.spawn.spawn(produce(self, producer));
+        }
+        self.is_open_ = true;
+    }
+
+    static Task<void> stop_shard(PartitionNode& self) {
+        co_await self.shard_.stop();
+        self.has_stopped_ = true;
+    }
+
+    void make_next_batch(ProducerState& producer) {
+        Outgoing batch;
+        batch.first = {producer.number, producer.next_record};
+        batch.count = static_cast<std::uint32_t>(producer.random.between(1, 12));
+        const bool is_big = producer.random.chance(1, 20);
+        BatchToMake make{.first = batch.first,
+                         .count = batch.count,
+                         .payload_bytes = static_cast<std::size_t>(
+                             producer.random.between(kPayloadBytesMin, is_big ? 900 : 80)),
+                         .timestamp = ports_.clock.wall_now(),
+                         .producer_id = kNoProducer};
+        if (producer.is_idempotent) {
+            batch.sequence = static_cast<std::int32_t>(producer.next_record);
+            make.producer_id = ProducerId(1000 + producer.number);
+            make.producer_epoch = 0;
+            make.base_sequence = batch.sequence;
+        }
+        batch.bytes = make_batch(make);
+        plan_.history.attempt(plan_.partitions[producer.partition].log, batch.first, batch.count,
+                              producer.is_idempotent);
+        producer.next_record += batch.count;
+        producer.unacknowledged.push_back(std::move(batch));
+    }
+
+    /// Sends all that is not acknowledged, in order, and takes off what becomes so. False when
+    /// something failed.
+    static Task<bool> send_all(PartitionNode& self, ProducerState& producer) {
+        const PartitionPtr partition = self.opened_[producer.partition];
+        const LogId log = self.plan_.partitions[producer.partition].log;
+        std::vector<Admitted> admitted;
+        bool is_whole = true;
+        for (const Outgoing& batch : producer.unacknowledged) {
+            const auto appended = partition->append(Buffer::copy_of(batch.bytes.view()),
+                                                    self.ports_.clock.wall_now());
+            if (!appended) {
+                is_whole = false;
+                if (admitted.empty() && appended.error() != replication::Error::kClosed) {
+                    self.plan_.history.fail("an append in order was refused: " +
+                                            std::string(error_name(appended.error())));
+                }
+                break;
+            }
+            admitted.push_back(*appended);
+        }
+        for (const Admitted& one : admitted) {
+            const auto outcome = co_await partition->committed(one);
+            const Outgoing batch = std::move(producer.unacknowledged.front());
+            producer.unacknowledged.pop_front();
+            if (outcome) {
+                self.plan_.history.acknowledged(log, batch.first, batch.count,
+                                                one.base_offset.value);
+                continue;
+            }
+            is_whole = false;
+            if (!producer.is_idempotent) continue;
+            producer.unacknowledged.push_front(batch);
+            break;
+        }
+        co_return is_whole;
+    }
+
+    static Task<void> produce(PartitionNode& self, ProducerState& producer) {
+        // Whatever was under way when the node died: without idempotence it is given up.
+        if (!producer.is_idempotent) producer.unacknowledged.clear();
+        while (true) {
+            const std::size_t window = 1 + producer.random.below(5);
+            while (self.plan_.is_producing && producer.unacknowledged.size() < window) {
+                self.make_next_batch(producer);
+            }
+            const bool is_well = co_await send_all(self, producer);
+            if (!self.plan_.is_producing && producer.unacknowledged.empty()) break;
+            const std::int64_t pause_us = is_well ? producer.random.between(0, 3000) : 20'000;
+            co_await port::sleep_for(self.ports_.clock, microseconds(pause_us));
+        }
+    }
+
+    /// The bytes of one read; empty after an error, which is returned.
+    static Task<replication::Result<std::vector<std::uint8_t>>> read_bytes(PartitionNode& self,
+                                                                           std::size_t at,
+                                                                           ReadRequest request) {
+        auto read = co_await self.opened_[at]->read(request);
+        if (!read) co_return unexpected(read.error());
+        std::vector<std::uint8_t> bytes;
+        for (port::OutPart& part : read->parts) {
+            if (const auto* buffer = std::get_if<Buffer>(&part)) {
+                bytes.insert(bytes.end(), buffer->view().begin(), buffer->view().end());
+                continue;
+            }
+            const auto& range = std::get<port::FileRange>(part);
+            const std::size_t before = bytes.size();
+            bytes.resize(before + range.length);
+            const auto count = co_await self.host_.ports().disk.read(
+                range.file, range.position, MutableBytes(bytes).subspan(before));
+            if (!count) co_return unexpected(replication::Error::kStorageFailed);
+            if (*count < range.length) self.plan_.history.fail("a file range ends early");
+        }
+        co_return bytes;
+    }
+
+    static Task<void> consume(PartitionNode& self, std::size_t at) {
+        const LogId log = self.plan_.partitions[at].log;
+        Random random(self.ports_.entropy.next());
+        std::int64_t offset = 0;
+        while (true) {
+            const auto bytes = co_await read_bytes(self, at,
+                                                   {.from = Offset(offset),
+                                                    .max_bytes = 1 + random.below(8000),
+                                                    .at_least_one = true});
+            if (bytes) {
+                const std::int64_t next = note_batches(self.plan_.history, log, *bytes, offset);
+                if (next == offset && !bytes->empty()) {
+                    self.plan_.history.fail("a read brought no whole batch");
+                }
+                offset = next;
+                if (random.chance(1, 50)) {
+                    offset = static_cast<std::int64_t>(
+                        random.below(static_cast<std::uint64_t>(offset) + 1));
+                }
+            } else if (bytes.error() == replication::Error::kCorrupt) {
+                self.plan_.history.refused_as_corrupt(log, offset);
+                ++offset;
+            } else if (bytes.error() == replication::Error::kOffsetOutOfRange) {
+                offset = self.opened_[at]->log_start_offset().value;
+            } else if (bytes.error() == replication::Error::kClosed) {
+                break;
+            }
+            co_await port::sleep_for(self.ports_.clock, milliseconds(random.between(1, 20)));
+        }
+    }
+
+    static Task<void> read_whole(PartitionNode& self, std::size_t at) {
+        const LogId log = self.plan_.partitions[at].log;
+        History::Reading reading;
+        reading.log_start_offset = self.opened_[at]->log_start_offset().value;
+        reading.end_offset = self.opened_[at]->high_watermark().value;
+        std::int64_t offset = reading.log_start_offset;
+        while (offset < reading.end_offset) {
+            const auto bytes = co_await read_bytes(
+                self, at, {.from = Offset(offset), .max_bytes = 20'000, .at_least_one = true});
+            if (bytes) {
+                const std::int64_t next =
+                    note_batches(self.plan_.history, log, *bytes, offset, &reading);
+                if (next == offset) {
+                    self.plan_.history.fail("the last reading stops at offset " +
+                                            std::to_string(offset));
+                    break;
+                }
+                offset = next;
+            } else if (bytes.error() == replication::Error::kCorrupt) {
+                self.plan_.history.refused_as_corrupt(log, offset);
+                ++offset;
+            } else if (bytes.error() == replication::Error::kOffsetOutOfRange) {
+                // Retention came by.
+                reading.log_start_offset = self.opened_[at]->log_start_offset().value;
+                offset = std::max(offset, reading.log_start_offset);
+            } else {
+                self.plan_.history.fail("the last reading failed: " +
+                                        std::string(error_name(bytes.error())));
+                break;
+            }
+        }
+        self.plan_.history.check_reading(log, reading);
+        --self.plan_.readings_missing;
+    }
+
+    sim::Host& host_;
+    Plan& plan_;
+    EagerDisk eager_;
+    port::Ports ports_;
+    replication::Shard shard_;
+    std::vector<PartitionPtr> opened_;
+    bool is_open_ = false;
+    bool has_stopped_ = false;
+};
+
+storage::LogConfig random_config(Random& random) {
+    storage::LogConfig config;
+    config.segment_bytes = random.between(16, 64) * 1024;
+    config.index_interval_bytes = random.between(1, 4096);
+    if (random.chance(1, 2)) config.segment_ms = random.between(50, 5000);
+    if (random.chance(1, 3)) config.retention_bytes = random.between(8, 200) * 1024;
+    if (random.chance(1, 4)) config.retention_ms = random.between(500, 60'000);
+    return config;
+}
+
+void make_plan(Plan& plan, Random& random) {
+    plan.shard.data_dir = "data";
+    plan.shard.tail_bytes = static_cast<std::size_t>(random.between(0, 64)) * 1024;
+    plan.shard.index_bytes = static_cast<std::size_t>(random.between(0, 64)) * 1024;
+    plan.shard.max_open_files = static_cast<std::size_t>(random.between(2, 40));
+    plan.shard.retention_interval = milliseconds(random.between(50, 2000));
+    plan.shard.checkpoint_interval = milliseconds(random.between(20, 3000));
+    const std::uint64_t partitions = 1 + random.below(4);
+    for (std::uint64_t at = 0; at < partitions; ++at) {
+        PartitionState state;
+        state.key = {.topic = "t" + std::to_string(at),
+                     .topic_id = {.high = 7, .low = at + 1},
+                     .partition = PartitionId(static_cast<std::int32_t>(at))};
+        state.config = random_config(random);
+        state.folder = replication::partition_folder(plan.shard.data_dir, state.key);
+        const bool drops_old =
+            state.config.retention_bytes >= 0 || state.config.retention_ms < 3600'000;
+        state.log = plan.history.add_log(state.key.topic, {.may_drop_old = drops_old});
+        plan.partitions.push_back(std::move(state));
+        const std::uint64_t producers = 1 + random.below(3);
+        for (std::uint64_t one = 0; one < producers; ++one) {
+            ProducerState producer;
+            producer.number = static_cast<std::uint32_t>(plan.producers.size() + 1);
+            producer.partition = at;
+            producer.is_idempotent = random.chance(3, 4);
+            producer.random = random.fork();
+            plan.producers.push_back(std::move(producer));
+        }
+    }
+}
+
+class PartitionRun {
+  public:
+    explicit PartitionRun(const RunOptions& options)
+        : random_(options.seed ^ 0x9a7717104ULL), world_(options.seed, world_options(options)) {
+        plan_.canary = options.canary;
+        make_plan(plan_, random_);
+        host_ = &world_.add_host("node");
+        host_->boot(
+            [this](sim::Host& host) { return std::make_unique<PartitionNode>(host, plan_); });
+    }
+
+    RunResult run() {
+        const std::uint64_t rounds = 3 + random_.below(6);
+        for (std::uint64_t round = 0; round < rounds && plan_.history.failures().empty(); ++round) {
+            world_.run_for(milliseconds(random_.between(5, 600)));
+            disturb();
+        }
+        converge();
+        RunResult result;
+        result.hash = world_.hash();
+        result.effects = world_.effects();
+        result.failures = plan_.history.failures();
+        if (!result.failures.empty()) result.last_lines = world_.last_lines(20);
+        result.acknowledged_records = plan_.history.acknowledged_records();
+        result.seen_records = plan_.history.seen_records();
+        result.corrupt_refusals = plan_.history.corrupt_refusals();
+        result.crashes = crashes_;
+        return result;
+    }
+
+  private:
+    static sim::Options world_options(const RunOptions& options) {
+        sim::Options world;
+        world.is_traced = options.is_traced;
+        return world;
+    }
+    [[nodiscard]] PartitionNode& node() { return static_cast<PartitionNode&>(*host_->program()); }
+
+    void restart_after(bool is_power_loss) {
+        ++crashes_;
+        if (is_power_loss) {
+            world_.crash(*host_);
+        } else {
+            world_.kill(*host_);
+        }
+        world_.run_for(milliseconds(random_.between(0, 50)));
+        world_.restart(*host_);
+    }
+
+    void stop_cleanly() {
+        if (!node().is_open()) return;
+        node().stop();
+        if (!world_.run_until([this] { return node().has_stopped(); }, kConvergeLimit)) {
+            plan_.history.fail("a clean stop did not end");
+        }
+        world_.kill(*host_);
+        world_.restart(*host_);
+    }
+
+    void disturb() {
+        switch (random_.below(10)) {
+            case 0:
+            case 1:
+            case 2:
+            case 3:
+                restart_after(true);
+                break;
+            case 4:
+                restart_after(false);
+                break;
+            case 5:
+                heal();
+                stop_cleanly();
+                break;
+            case 6:
+                flip();
+                break;
+            case 7:
+                heal();
+                break;
+            default:
+                inflict_disk_fault(world_, *host_, random_);
+                break;
+        }
+    }
+
+    void heal() {
+        world_.heal();
+        host_->disk().options.sync = sim::DiskOptions().sync;
+    }
+
+    void flip() {
+        const PartitionState& state = plan_.partitions[random_.below(plan_.partitions.size())];
+        const BatchAt batch = flip_in_sealed_segment(*host_, random_, state.folder);
+        if (batch.size_bytes == 0) return;
+        plan_.history.damaged(state.log, batch.first_offset, batch.last_offset);
+    }
+
+    void read_all_whole() {
+        if (!plan_.history.failures().empty()) return;
+        if (!world_.run_until([this] { return node().is_open(); }, kConvergeLimit)) {
+            plan_.history.fail("the healed node did not open its partitions");
+            return;
+        }
+        node().read_all();
+        if (!world_.run_until([this] { return plan_.readings_missing == 0; }, kConvergeLimit)) {
+            plan_.history.fail("the last reading did not end");
+        }
+    }
+
+    void converge() {
+        heal();
+        plan_.is_producing = false;
+        const auto is_quiet = [this] {
+            return node().is_open() &&
+                   std::all_of(plan_.producers.begin(), plan_.producers.end(),
+                               [](const ProducerState& p) { return p.unacknowledged.empty(); });
+        };
+        if (plan_.history.failures().empty() && !world_.run_until(is_quiet, kConvergeLimit)) {
+            plan_.history.fail("the healed node did not acknowledge everything");
+        }
+        read_all_whole();
+        restart_after(true);
+        read_all_whole();
+        stop_cleanly();
+        read_all_whole();
+    }
+
+    Random random_;
+    Plan plan_;
+    sim::World world_;
+    sim::Host* host_ = nullptr;
+    std::uint64_t crashes_ = 0;
+};
+
+}  // namespace
+
+RunResult run_partitions(const RunOptions& options) {
+    PartitionRun run(options);
+    return run.run();
+}
+
+}  // namespace dlog::simtest

@@ -1,0 +1,36 @@
+/// One simulated run of a seed, and what came of it.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace dlog::simtest {
+
+/// Ways to break the node that the checkers must notice.
+enum class Canary : std::uint8_t {
+    kNone,
+    kAcknowledgesBeforeFlush,  ///< its syncs return at once and are done later
+};
+
+struct RunOptions {
+    std::uint64_t seed = 0;
+    bool is_traced = false;
+    Canary canary = Canary::kNone;
+};
+
+struct RunResult {
+    std::uint64_t hash = 0;
+    std::uint64_t effects = 0;
+    std::vector<std::string> failures;
+    std::string last_lines;  ///< of the log, when something failed
+    std::uint64_t acknowledged_records = 0;
+    std::uint64_t seen_records = 0;
+    std::uint64_t crashes = 0;
+    std::uint64_t corrupt_refusals = 0;
+};
+
+/// One core's partitions alone: replication and storage without broker and network.
+[[nodiscard]] RunResult run_partitions(const RunOptions& options);
+
+}  // namespace dlog::simtest

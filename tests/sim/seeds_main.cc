@@ -1,0 +1,218 @@
+/// Runs seeds of the simulation, each twice, and says which failed and how to replay it.
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "run.h"
+
+namespace dlog::simtest {
+namespace {
+
+struct Arguments {
+    std::uint64_t first_seed = 0;
+    std::uint64_t seed_count = 500;
+    std::uint64_t jobs = 2;
+    std::string level = "node";
+    bool is_traced = false;
+    bool is_single = false;
+    bool expects_failure = false;
+    Canary canary = Canary::kNone;
+};
+
+std::uint64_t current_seed = 0;
+std::string_view current_level;
+
+/// An assertion failed somewhere below: say in which seed.
+void tell_seed(int signal_number) {
+    char text[160];
+    const int length = std::snprintf(
+        text, sizeof text,
+        "\nseed %llu of level %.*s aborted; replay: ./dev sim %llu --level %.*s\n",
+        static_cast<unsigned long long>(current_seed), static_cast<int>(current_level.size()),
+        current_level.data(), static_cast<unsigned long long>(current_seed),
+        static_cast<int>(current_level.size()), current_level.data());
+    if (length > 0) (void)!write(2, text, static_cast<std::size_t>(length));
+    std::signal(signal_number, SIG_DFL);
+    std::raise(signal_number);
+}
+
+RunResult run_level(std::string_view level, const RunOptions& options) {
+    (void)level;
+    return run_partitions(options);
+}
+
+struct Totals {
+    std::uint64_t failed_seeds = 0;
+    std::uint64_t acknowledged = 0;
+    std::uint64_t seen = 0;
+    std::uint64_t crashes = 0;
+    std::uint64_t refusals = 0;
+};
+
+void report(const Arguments& arguments, std::uint64_t seed, const RunResult& result) {
+    std::printf("seed %llu of level %s failed\n", static_cast<unsigned long long>(seed),
+                arguments.level.c_str());
+    for (const std::string& failure : result.failures) std::printf("  %s\n", failure.c_str());
+    if (!result.last_lines.empty())
+        std::printf("the last log lines:\n%s", result.last_lines.c_str());
+    std::printf("replay: ./dev sim %llu --level %s\n", static_cast<unsigned long long>(seed),
+                arguments.level.c_str());
+    std::fflush(stdout);
+}
+
+void run_seed(const Arguments& arguments, std::uint64_t seed, Totals& totals) {
+    current_seed = seed;
+    const RunOptions options{
+        .seed = seed, .is_traced = arguments.is_traced, .canary = arguments.canary};
+    RunResult result = run_level(arguments.level, options);
+    if (result.failures.empty() && !arguments.is_traced) {
+        const RunResult again = run_level(arguments.level, options);
+        if (again.hash != result.hash || again.effects != result.effects) {
+            result.failures.push_back(
+                "two runs of the seed differ: " + std::to_string(result.effects) + " and " +
+                std::to_string(again.effects) + " effects");
+        }
+    }
+    totals.acknowledged += result.acknowledged_records;
+    totals.seen += result.seen_records;
+    totals.crashes += result.crashes;
+    totals.refusals += result.corrupt_refusals;
+    if (result.failures.empty()) {
+        if (arguments.is_single) {
+            std::printf("seed %llu: no failure, %llu effects, hash %016llx\n",
+                        static_cast<unsigned long long>(seed),
+                        static_cast<unsigned long long>(result.effects),
+                        static_cast<unsigned long long>(result.hash));
+        }
+        return;
+    }
+    ++totals.failed_seeds;
+    if (!arguments.expects_failure) report(arguments, seed, result);
+}
+
+/// Runs every `jobs`-th seed from `job` on.
+Totals run_share(const Arguments& arguments, std::uint64_t job) {
+    Totals totals;
+    for (std::uint64_t at = job; at < arguments.seed_count; at += arguments.jobs) {
+        run_seed(arguments, arguments.first_seed + at, totals);
+    }
+    return totals;
+}
+
+/// True when a child counted its totals and ended well.
+bool collect(int pipe_end, pid_t child, Totals& sum) {
+    Totals totals;
+    const bool is_whole = read(pipe_end, &totals, sizeof totals) == sizeof totals;
+    close(pipe_end);
+    int status = 0;
+    waitpid(child, &status, 0);
+    if (is_whole) {
+        sum.failed_seeds += totals.failed_seeds;
+        sum.acknowledged += totals.acknowledged;
+        sum.seen += totals.seen;
+        sum.crashes += totals.crashes;
+        sum.refusals += totals.refusals;
+    }
+    return is_whole && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+int run_all(const Arguments& arguments) {
+    Totals sum;
+    bool has_crashed = false;
+    if (arguments.jobs == 1) {
+        sum = run_share(arguments, 0);
+    } else {
+        std::vector<std::pair<int, pid_t>> children;
+        for (std::uint64_t job = 0; job < arguments.jobs; ++job) {
+            int ends[2];
+            if (pipe(ends) != 0) return 2;
+            std::fflush(stdout);
+            const pid_t child = fork();
+            if (child == 0) {
+                const Totals totals = run_share(arguments, job);
+                const bool is_written = write(ends[1], &totals, sizeof totals) == sizeof totals;
+                std::fflush(stdout);
+                _exit(is_written ? 0 : 2);
+            }
+            close(ends[1]);
+            children.emplace_back(ends[0], child);
+        }
+        for (const auto& [pipe_end, child] : children) {
+            has_crashed = !collect(pipe_end, child, sum) || has_crashed;
+        }
+    }
+    std::printf(
+        "level %s: %llu seeds, %llu failed; %llu records acknowledged, %llu read, %llu crashes, "
+        "%llu reads refused as damaged\n",
+        arguments.level.c_str(), static_cast<unsigned long long>(arguments.seed_count),
+        static_cast<unsigned long long>(sum.failed_seeds),
+        static_cast<unsigned long long>(sum.acknowledged),
+        static_cast<unsigned long long>(sum.seen), static_cast<unsigned long long>(sum.crashes),
+        static_cast<unsigned long long>(sum.refusals));
+    if (arguments.expects_failure) {
+        const bool is_caught = has_crashed || sum.failed_seeds > 0;
+        std::printf("%s\n", is_caught ? "the canary was caught" : "THE CANARY WAS NOT CAUGHT");
+        return is_caught ? 0 : 1;
+    }
+    return has_crashed || sum.failed_seeds > 0 ? 1 : 0;
+}
+
+constexpr std::string_view kUsage =
+    "usage: sim_seeds [--seed N | --seeds FIRST COUNT] [--level node|partitions] [--jobs N]\n"
+    "                 [--trace] [--canary none|flush] [--expect-failure]\n";
+
+bool parse(int count, char** words, Arguments& arguments) {
+    for (int at = 1; at < count; ++at) {
+        const std::string_view word = words[at];
+        const auto number = [&] { return std::strtoull(words[++at], nullptr, 10); };
+        if (word == "--trace") {
+            arguments.is_traced = true;
+        } else if (word == "--expect-failure") {
+            arguments.expects_failure = true;
+        } else if (at + 1 >= count) {
+            return false;
+        } else if (word == "--seed") {
+            arguments.first_seed = number();
+            arguments.seed_count = 1;
+            arguments.jobs = 1;
+            arguments.is_single = true;
+        } else if (word == "--seeds" && at + 2 < count) {
+            arguments.first_seed = number();
+            arguments.seed_count = number();
+        } else if (word == "--jobs") {
+            arguments.jobs = number();
+        } else if (word == "--level") {
+            arguments.level = words[++at];
+        } else if (word == "--canary") {
+            const std::string_view name = words[++at];
+            if (name == "flush") arguments.canary = Canary::kAcknowledgesBeforeFlush;
+            if (name != "flush" && name != "none") return false;
+        } else {
+            return false;
+        }
+    }
+    return arguments.jobs > 0 && (arguments.level == "node" || arguments.level == "partitions");
+}
+
+}  // namespace
+}  // namespace dlog::simtest
+
+int main(int count, char** words) {
+    using namespace dlog::simtest;
+    Arguments arguments;
+    if (!parse(count, words, arguments)) {
+        std::fputs(kUsage.data(), stderr);
+        return 2;
+    }
+    current_level = arguments.level;
+    std::signal(SIGABRT, tell_seed);
+    std::signal(SIGSEGV, tell_seed);
+    return run_all(arguments);
+}
