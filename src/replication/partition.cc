@@ -290,7 +290,7 @@ Task<bool> Partition::write_checkpoint(bool is_clean) {
     const auto written = co_await folder_.write_checkpoint(storage::encode_checkpoint(image));
     is_checkpointing_ = false;
     if (written) {
-        log_->checkpointed();
+        log_->checkpointed(image);
     } else {
         services_.ports.log.warn(
             "a checkpoint could not be written; a restart will scan more",

@@ -1,5 +1,6 @@
 #include "replication/partition_folder.h"
 
+#include <algorithm>
 #include <utility>
 #include <variant>
 
@@ -55,26 +56,26 @@ Task<DiskResult<void>> PartitionFolder::perform_one(storage::WriteStep step) {
     const auto& aside = std::get<storage::SetAsideSegment>(step);
     const std::string from = file_path(aside.segment, FileKind::kLog);
     services_.files.forget(from);
-    has_new_names_ = true;
-    co_return co_await services_.ports.disk.rename(from, from + ".aside");
+    const auto renamed = co_await services_.ports.disk.rename(from, from + ".aside");
+    ++name_changes_;
+    co_return renamed;
 }
 
 Task<DiskResult<void>> PartitionFolder::create(Offset segment) {
     if (!is_made_) {
         DLOG_CO_TRY(co_await services_.ports.disk.make_directories(path_));
         is_made_ = true;
-        has_new_folder_ = true;
+        ++folder_changes_;
     }
-    has_new_names_ = true;
     DLOG_CO_TRY_ASSIGN(FilePtr file,
                        co_await services_.files.get(file_path(segment, FileKind::kLog), true));
+    ++name_changes_;
     co_return co_await services_.ports.disk.truncate(std::move(file), 0);
 }
 
 Task<DiskResult<void>> PartitionFolder::seal(storage::SealSegment step) {
     DLOG_ASSERT(step.index != nullptr);
     if (!step.index->is_complete()) co_return {};
-    has_new_names_ = true;
     auto written = co_await write_whole(file_path(step.segment, FileKind::kIndex),
                                         step.index->encode_offsets());
     if (written) {
@@ -90,12 +91,12 @@ Task<DiskResult<void>> PartitionFolder::seal(storage::SealSegment step) {
 }
 
 Task<DiskResult<void>> PartitionFolder::remove_segment(Offset segment) {
-    has_new_names_ = true;
     for (const FileKind kind : {FileKind::kLog, FileKind::kIndex, FileKind::kTimeIndex}) {
         const std::string path = file_path(segment, kind);
         services_.files.forget(path);
         services_.indexes.erase(path);
         const auto removed = co_await services_.ports.disk.remove(path);
+        ++name_changes_;
         if (!removed && removed.error() != DiskError::kNotFound) {
             co_return unexpected(removed.error());
         }
@@ -120,20 +121,25 @@ Task<DiskResult<void>> PartitionFolder::sync(std::vector<Offset> segments) {
         if (!file) co_return unexpected(file.error());
         files.push_back(*std::move(file));
     }
+    const std::uint64_t name_changes = name_changes_;
+    const std::uint64_t folder_changes = folder_changes_;
     std::vector<std::string> directories;
-    if (has_new_names_) directories.push_back(path_);
-    if (has_new_folder_) {
+    if (name_changes > name_changes_synced_) directories.push_back(path_);
+    if (folder_changes > folder_changes_synced_) {
         const std::string topic = port::parent_path(path_);
         directories.push_back(topic);
         directories.push_back(port::parent_path(topic));
+        if (!services_.is_data_dir_synced) {
+            directories.push_back(services_.config.data_dir);
+            directories.push_back(port::parent_path(services_.config.data_dir));
+        }
     }
-    const bool had_new_names = std::exchange(has_new_names_, false);
-    const bool had_new_folder = std::exchange(has_new_folder_, false);
     if (files.empty() && directories.empty()) co_return {};
     const auto synced = co_await services_.flusher.sync(std::move(files), std::move(directories));
-    if (!synced) {
-        has_new_names_ |= had_new_names;
-        has_new_folder_ |= had_new_folder;
+    if (synced) {
+        name_changes_synced_ = std::max(name_changes_synced_, name_changes);
+        folder_changes_synced_ = std::max(folder_changes_synced_, folder_changes);
+        if (folder_changes > 0) services_.is_data_dir_synced = true;
     }
     co_return synced;
 }
@@ -183,7 +189,7 @@ Task<DiskResult<void>> PartitionFolder::write_checkpoint(Buffer contents) {
     if (!is_made_) {
         DLOG_CO_TRY(co_await services_.ports.disk.make_directories(path_));
         is_made_ = true;
-        has_new_folder_ = true;
+        ++folder_changes_;
     }
     DLOG_CO_TRY(co_await write_whole(temporary, std::move(contents)));
     DLOG_CO_TRY_ASSIGN(FilePtr file,
@@ -192,7 +198,7 @@ Task<DiskResult<void>> PartitionFolder::write_checkpoint(Buffer contents) {
     files.push_back(std::move(file));
     DLOG_CO_TRY(co_await services_.flusher.sync(std::move(files), {}));
     DLOG_CO_TRY(co_await services_.ports.disk.rename(temporary, path));
-    has_new_names_ = true;
+    ++name_changes_;
     co_return co_await sync({});
 }
 
@@ -200,6 +206,8 @@ Task<DiskResult<std::optional<std::vector<std::string>>>> PartitionFolder::names
     auto names = co_await services_.ports.disk.list(path_);
     if (names) {
         is_made_ = true;
+        ++name_changes_;
+        ++folder_changes_;
         co_return std::optional<std::vector<std::string>>(*std::move(names));
     }
     if (names.error() == DiskError::kNotFound) co_return std::optional<std::vector<std::string>>();

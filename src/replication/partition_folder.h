@@ -61,9 +61,14 @@ class PartitionFolder {
 
     ShardServices& services_;
     std::string path_;
-    bool is_made_ = false;        ///< the folder is known to exist
-    bool has_new_names_ = false;  ///< in the folder or above it, not synced yet
-    bool has_new_folder_ = false;
+    bool is_made_ = false;  ///< the folder is known to exist
+    /// How often names in the folder, and the folder's own, were changed, and up to which change
+    /// they are synced. A change counts when it has been made: a sync that began before does not
+    /// cover it. What an earlier life of the node left may not be synced either.
+    std::uint64_t name_changes_ = 0;
+    std::uint64_t name_changes_synced_ = 0;
+    std::uint64_t folder_changes_ = 0;
+    std::uint64_t folder_changes_synced_ = 0;
 };
 
 }  // namespace dlog::replication

@@ -32,6 +32,8 @@ struct ShardServices {
     /// configured bound.
     std::size_t tail_bytes_held = 0;
     port::Notifier tail_grew;
+    /// The names of the data folder and of topics/ in it are on stable storage.
+    bool is_data_dir_synced = false;
 };
 
 }  // namespace dlog::replication
