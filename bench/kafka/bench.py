@@ -36,7 +36,7 @@ class Bench:
 
     def drive(self, broker: Broker, mode: str, topic: str, case: Case, **more) -> dict:
         words = {"bootstrap": broker.server.bootstrap, "topic": topic, "pid": broker.server.pid, **case.driver, **more}
-        command = [str(self.options.driver), mode]
+        command = [str(self.options.programs / "kafka" / "kafka_driver"), mode]
         for name, value in words.items():
             command += [f"--{name.replace('_', '-')}", str(value)]
         ran = subprocess.run(command, capture_output=True, text=True, timeout=300)
@@ -149,7 +149,7 @@ def chosen(options) -> list[Case]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="./dev bench kafka", description=__doc__.split("\n")[0])
-    parser.add_argument("--driver", type=pathlib.Path, required=True, help=argparse.SUPPRESS)
+    parser.add_argument("--programs", type=pathlib.Path, required=True, help=argparse.SUPPRESS)
     parser.add_argument("--out", type=pathlib.Path, required=True, help=argparse.SUPPRESS)
     parser.add_argument("--quick", action="store_true", help="few cases, small counts, two rounds")
     parser.add_argument("--rounds", type=int, default=0, help="how often each case runs on both (default 3)")
