@@ -58,7 +58,9 @@ class Connection {
         : channel_(std::move(channel)), client_id_(std::move(client_id)) {}
     Connection(const Connection&) = delete;
     Connection& operator=(const Connection&) = delete;
-    ~Connection() { close(); }
+    ~Connection() {
+        channel_->close({.kind = ErrorKind::kDisconnected, .detail = channel_->peer()});
+    }
 
     /// The version that `Request` is sent in; an error when the broker does not serve any that we
     /// know.
@@ -97,6 +99,7 @@ class Connection {
         co_return co_await channel->send(std::move(parts));
     }
 
+    /// Ends every call under way with kClosed.
     void close() { channel_->close({.kind = ErrorKind::kClosed, .detail = channel_->peer()}); }
     [[nodiscard]] bool is_open() const { return channel_->is_open(); }
     [[nodiscard]] const std::string& peer() const { return channel_->peer(); }

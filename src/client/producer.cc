@@ -24,6 +24,7 @@ namespace {
 /// What a record costs beside its key and value: varints, the two attributes, a share of the
 /// header.
 constexpr std::size_t kRecordOverhead = 32;
+constexpr std::size_t kRecordBytesMax = std::size_t{1} << 30;
 
 std::size_t estimated_bytes(const ProducerRecord& record) {
     std::size_t bytes = kRecordOverhead;
@@ -33,6 +34,23 @@ std::size_t estimated_bytes(const ProducerRecord& record) {
         bytes += header.key.size() + (header.value ? header.value->size() : 0) + 10;
     }
     return bytes;
+}
+
+/// Whether a batch may have been written although its request failed like this.
+bool leaves_unknown(const Error& error) {
+    switch (error.kind) {
+        case ErrorKind::kDisconnected:
+        case ErrorKind::kTimedOut:
+        case ErrorKind::kBadResponse:
+        case ErrorKind::kClosed:
+            return true;
+        case ErrorKind::kBroker:
+            return error.code == ErrorCode::kRequestTimedOut ||
+                   error.code == ErrorCode::kNotEnoughReplicasAfterAppend ||
+                   error.code == ErrorCode::kUnknownServerError;
+        default:
+            return false;
+    }
 }
 
 /// Batches that go to one broker in one request.
@@ -91,6 +109,12 @@ class Producer::Impl {
     port::Task<void> connect_once(port::Gate::Hold hold, NodeId node);
     port::Task<void> get_identity();
 
+    /// Lets the loop look again, also when it is looking right now.
+    void wake() {
+        has_news_ = true;
+        work_.notify_all();
+    }
+
     // A request and its outcome.
     port::Task<void> ship(port::Gate::Hold hold, NodeId node, ConnectionPtr connection,
                           Shipment shipment);
@@ -114,6 +138,7 @@ class Producer::Impl {
     ProducerIdentity identity_;
     bool needs_identity_ = false;
     bool is_closing_ = false;
+    bool has_news_ = false;
     std::uint64_t shipments_ = 0;  // requests under way
     std::uint64_t flushers_ = 0;
     std::uint64_t undelivered_records_ = 0;
@@ -127,6 +152,10 @@ class Producer::Impl {
 Result<bool> Producer::Impl::try_send(const ProducerRecord& record) {
     if (is_closing_) return unexpected(Error{.kind = ErrorKind::kClosed});
     const std::size_t bytes = estimated_bytes(record);
+    if (bytes > kRecordBytesMax) {
+        return unexpected(Error{.kind = ErrorKind::kBadRequest,
+                                .detail = "a record of " + std::to_string(bytes) + " bytes"});
+    }
     if (memory_bytes_ > 0 && memory_bytes_ + bytes > config_.memory_bytes_max) return false;
     const TopicInfoPtr info = cluster_.known_topic(record.topic);
     if (info == nullptr) return false;
@@ -173,8 +202,6 @@ void Producer::Impl::add(BatchQueue& queue, const ProducerRecord& record,
         batch->created_at = ports_.clock.now();
         batch->number = queue.next_number++;
         queue.waiting.push_back(std::move(batch));
-        // A batch that was filled, or the first of a quiet partition: the loop looks again.
-        work_.notify_all();
     }
     PendingBatch& batch = *queue.waiting.back();
     const Timestamp timestamp =
@@ -184,6 +211,8 @@ void Producer::Impl::add(BatchQueue& queue, const ProducerRecord& record,
     batch.memory_bytes += record_bytes;
     memory_bytes_ += record_bytes;
     ++undelivered_records_;
+    // A batch before it is full, or this is the first of a quiet partition: the loop looks again.
+    if (!fits) wake();
 }
 
 port::Task<Result<void>> Producer::Impl::ready(std::string topic) {
@@ -203,7 +232,7 @@ port::Task<Result<void>> Producer::Impl::ready(std::string topic) {
 
 port::Task<void> Producer::Impl::flush() {
     ++flushers_;
-    work_.notify_all();
+    wake();
     while (undelivered_records_ > 0 && !is_closing_) static_cast<void>(co_await space_.wait());
     --flushers_;
 }
@@ -217,7 +246,7 @@ port::Task<void> Producer::Impl::close() {
             for (const PendingBatchPtr& batch : waiting) fail(*queue, *batch, closed);
         }
     }
-    work_.notify_all();
+    wake();
     space_.notify_all();
     while (gate_.held() > 0) static_cast<void>(co_await gate_.left().wait());
 }
@@ -232,9 +261,10 @@ port::Task<void> Producer::Impl::run([[maybe_unused]] port::Gate::Hold hold) {
             co_await get_identity();
             continue;
         }
-        const bool is_blocked = wants_identity;
-        const Instant wake_at = is_blocked ? kNever : send_what_is_due();
+        has_news_ = false;
+        const Instant wake_at = wants_identity ? kNever : send_what_is_due();
         if (is_closing_) break;
+        if (has_news_) continue;
         static_cast<void>(co_await work_.wait_until(ports_.clock, wake_at));
     }
 }
@@ -350,7 +380,7 @@ port::Task<void> Producer::Impl::learn_loop([[maybe_unused]] port::Gate::Hold ho
         static_cast<void>(co_await cluster_.wait(cluster_.config().backoff_max, kNever));
     }
     topics_.find(topic)->second.is_learning = false;
-    work_.notify_all();
+    wake();
     space_.notify_all();
 }
 
@@ -368,7 +398,7 @@ port::Task<void> Producer::Impl::connect_once([[maybe_unused]] port::Gate::Hold 
         // The leader may be another by now.
         for (const auto& [name, topic] : topics_) cluster_.forget_topic(name);
     }
-    work_.notify_all();
+    wake();
 }
 
 /// A new producer id. Nothing is under way, so that what is numbered can be numbered anew.
@@ -412,6 +442,8 @@ void Producer::Impl::renumber_all() {
                     continue;
                 }
                 batch->base_sequence = -1;
+                // The bytes of an earlier try may still be on their way out.
+                if (batch->tries > 0) batch->bytes = Buffer::copy_of(batch->bytes.view());
                 queue->waiting.push_back(std::move(batch));
             }
         }
@@ -435,7 +467,7 @@ port::Task<void> Producer::Impl::ship([[maybe_unused]] port::Gate::Hold hold, No
             settle(std::move(item), unexpected(outcomes.error()));
         }
     }
-    work_.notify_all();
+    wake();
     space_.notify_all();
 }
 
@@ -489,12 +521,11 @@ void Producer::Impl::settle(Shipment::Item item, Result<Offset> outcome) {
     if (outcome) return succeed(item, *outcome);
     Error error = std::move(outcome).error();
     PendingBatch& batch = *item.batch;
-    if (error.kind != ErrorKind::kBroker) batch.is_unknown = true;
+    if (leaves_unknown(error)) batch.is_unknown = true;
     if (error.code == ErrorCode::kDuplicateSequenceNumber) return succeed(item, kNoOffset);
-    const bool is_first =
-        item.queue->in_flight == 0 &&
-        (item.queue->waiting.empty() || item.queue->waiting.front()->number > batch.number ||
-         item.queue->waiting.front()->tries == 0);
+    const BatchQueue& queue = *item.queue;
+    const bool is_first = queue.in_flight == 0 &&
+                          (queue.waiting.empty() || queue.waiting.front()->number > batch.number);
     switch (error.code) {
         case ErrorCode::kOutOfOrderSequenceNumber:
             // A batch before it failed and will go first; or else the broker has forgotten this

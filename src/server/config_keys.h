@@ -27,13 +27,16 @@ struct ConfigKey {
     std::string_view default_value;
     /// What stands for the value in help: PATH, HOST:PORT, N.
     std::string_view value_name;
-    std::string_view documentation;
+    std::string documentation;
     std::string_view choices = {};
     std::int64_t minimum = 0;
     std::int64_t maximum = INT64_MAX;
+    /// A broker setting of Kafka's, which DescribeConfigs shows when it is given.
+    bool is_kafka = false;
 };
 
-/// All keys, in the order in which help and the documentation list them.
+/// All keys, in the order in which help and the documentation list them: the node's own, then the
+/// broker's table of Kafka settings. Made at the first call.
 [[nodiscard]] std::span<const ConfigKey> config_keys();
 
 /// The index of the key in `config_keys()`, or -1.

@@ -1,6 +1,7 @@
 #include "server/log_sink.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -191,10 +192,16 @@ struct FileLogSink::Shared {
 
 FileLogSink::FileLogSink(int fd, LogFormat format, LogLevel least_level)
     : format_(format), least_level_(least_level), shared_(std::make_shared<Shared>(fd)) {
+    // The thread inherits this mask: signals are for the loops.
+    sigset_t all;
+    sigset_t before;
+    ::sigfillset(&all);
+    ::pthread_sigmask(SIG_SETMASK, &all, &before);
     std::thread([shared = shared_] {
-        pthread_setname_np(pthread_self(), "dlog-log");
+        ::pthread_setname_np(::pthread_self(), "dlog-log");
         shared->run();
     }).detach();
+    ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
 FileLogSink::~FileLogSink() {
