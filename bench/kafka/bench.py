@@ -62,13 +62,13 @@ class Bench:
                 result = self.drive(broker, case.kind, topic, case)
                 self.record(case.name, broker, round_number, result)
             if case.kind == "kload":
-                result = generator.produce(broker, topic, case)
+                result = generator.produce(self.options.programs, broker, topic, case)
                 self.record(case.name, broker, round_number, result)
             for name in case.then_consume:
                 if name == "disk":
                     broker.forget_cached(topic)
                 if case.kind == "kload":
-                    result = generator.consume(broker, topic, case)
+                    result = generator.consume(self.options.programs, broker, topic, case)
                 else:
                     result = self.drive(broker, "consume", topic, case)
                 self.record(case.consume_name(name), broker, round_number, result)
@@ -175,7 +175,7 @@ def main() -> int:
                     print(f"round {round_number + 1}: {case.name}", flush=True)
                     for kind in order:
                         bench.run(case, brokers[kind], round_number)
-                floors = generator.floors(options, folder, chosen(options))
+                floors = generator.floors(options.programs, pathlib.Path(folder), chosen(options))
                 bench.results += [{"round": round_number, **floor} for floor in floors]
             for round_number in range(options.rounds):
                 for broker in brokers.values():
