@@ -1,0 +1,121 @@
+#include "broker/api_table.h"
+
+#include <iterator>
+
+#include "base/assert.h"
+#include "broker/handlers/handlers.h"
+#include "protocol/messages/api_table.h"
+
+namespace dlog::broker {
+
+namespace {
+
+using protocol::ApiKey;
+
+/// The served range is the schema's, up to the highest version that Kafka serves itself, unless
+/// said otherwise.
+struct Served {
+    ApiKey key{};
+    Handler handler = nullptr;
+    PipelinedHandler pipelined = nullptr;
+    std::int16_t version_max = -1;
+    std::int16_t version_min_advertised = -1;
+    std::string_view limits = "";
+};
+
+constexpr Served kServed[] = {
+    {.key = ApiKey::kProduce,
+     .pipelined = handle_produce,
+     // Clients on librdkafka before 2.10 take a higher minimum as a sign that record batches are
+     // not understood (KAFKA-18659). Kafka 4 answers the same.
+     .version_min_advertised = 0,
+     .limits = "Versions 0 to 2 are advertised but not served, as in Kafka 4. Transactional "
+               "batches are refused with INVALID_TXN_STATE."},
+    {.key = ApiKey::kFetch,
+     .handler = handle_fetch,
+     .limits = "read_committed reads what read_uncommitted reads, since there are no "
+               "transactions. No preferred read replica."},
+    {.key = ApiKey::kListOffsets,
+     .handler = handle_list_offsets,
+     .limits = "Nothing is tiered: the tiered special times find no offset."},
+    {.key = ApiKey::kMetadata, .handler = handle_metadata},
+    {.key = ApiKey::kApiVersions,
+     .handler = handle_api_versions,
+     .version_max = 4,
+     .limits = "No features are advertised."},
+    {.key = ApiKey::kCreateTopics,
+     .handler = handle_create_topics,
+     .limits = "A replication factor above the number of nodes (one) is refused. "
+               "cleanup.policy=compact is refused."},
+    {.key = ApiKey::kDeleteTopics, .handler = handle_delete_topics},
+    {.key = ApiKey::kInitProducerId,
+     .handler = handle_init_producer_id,
+     .limits = "Idempotent producers only: a transactional id is refused with "
+               "UNSUPPORTED_VERSION."},
+    {.key = ApiKey::kOffsetForLeaderEpoch, .handler = handle_offset_for_leader_epoch},
+    {.key = ApiKey::kDescribeConfigs,
+     .handler = handle_describe_configs,
+     .limits = "Topics and brokers only."},
+    {.key = ApiKey::kCreatePartitions, .handler = handle_create_partitions},
+    {.key = ApiKey::kDescribeCluster,
+     .handler = handle_describe_cluster,
+     .limits = "Brokers only, not the controllers' endpoint."},
+    {.key = ApiKey::kDescribeTopicPartitions, .handler = handle_describe_topic_partitions},
+};
+
+consteval ApiEntry entry_of(const Served& served) {
+    ApiEntry entry;
+    for (const protocol::ApiInfo& info : protocol::kApis) {
+        if (info.key != served.key) continue;
+        entry.key = static_cast<std::int16_t>(info.key);
+        entry.name = info.name;
+        entry.version_min = info.lowest_version;
+        entry.version_max =
+            served.version_max >= 0 ? served.version_max : info.highest_stable_version();
+        entry.version_min_advertised = served.version_min_advertised;
+        entry.flexible_from = info.first_flexible_version;
+        entry.handler = served.handler;
+        entry.pipelined = served.pipelined;
+        entry.limits = served.limits;
+    }
+    return entry;
+}
+
+struct Table {
+    ApiEntry entries[std::size(kServed)];
+};
+
+consteval Table make_table() {
+    Table table;
+    for (std::size_t i = 0; i < std::size(kServed); ++i) table.entries[i] = entry_of(kServed[i]);
+    return table;
+}
+
+constexpr Table kTable = make_table();
+
+constexpr bool is_complete() {
+    for (std::size_t i = 0; i < std::size(kTable.entries); ++i) {
+        const ApiEntry& entry = kTable.entries[i];
+        if (entry.key < 0 || entry.version_max < entry.version_min) return false;
+        if ((entry.handler == nullptr) == (entry.pipelined == nullptr)) return false;
+        if (i > 0 && kTable.entries[i - 1].key >= entry.key) return false;
+    }
+    return true;
+}
+static_assert(is_complete(), "every API has one handler, versions, and its place in order of key");
+
+}  // namespace
+
+std::span<const ApiEntry> api_table() {
+    return kTable.entries;
+}
+
+const ApiEntry* find_api(std::int16_t key) {
+    // Thirteen entries, the busiest first: a walk is as fast as anything.
+    for (const ApiEntry& entry : kTable.entries) {
+        if (entry.key == key) return &entry;
+    }
+    return nullptr;
+}
+
+}  // namespace dlog::broker

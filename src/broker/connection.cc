@@ -1,0 +1,302 @@
+#include "broker/connection.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/assert.h"
+#include "base/log.h"
+#include "broker/api_table.h"
+#include "broker/core.h"
+#include "broker/node_config.h"
+#include "port/ports.h"
+#include "port/spawn.h"
+#include "protocol/reader.h"
+
+namespace dlog::broker {
+
+namespace {
+
+/// A write takes at most this much, so that a slow peer which does read is seen to move.
+constexpr std::size_t kWriteBytesMax = 1 << 20;
+
+std::size_t size_of(const port::OutPart& part) {
+    if (const auto* buffer = std::get_if<Buffer>(&part)) return buffer->size();
+    return std::get<port::FileRange>(part).length;
+}
+
+/// Cuts the first `size` bytes off `part`.
+port::OutPart cut_front(port::OutPart& part, std::size_t size) {
+    if (auto* buffer = std::get_if<Buffer>(&part)) {
+        Buffer front = buffer->slice(0, size);
+        *buffer = buffer->slice(size, buffer->size() - size);
+        return front;
+    }
+    auto& range = std::get<port::FileRange>(part);
+    port::FileRange front{range.file, range.position, size};
+    range.position += size;
+    range.length -= size;
+    return front;
+}
+
+}  // namespace
+
+std::size_t Response::size_bytes() const {
+    std::size_t total = 0;
+    for (const port::OutPart& part : parts) total += size_of(part);
+    return total;
+}
+
+Response broken_request(std::string why) {
+    return {.parts = {}, .broken = std::move(why)};
+}
+
+void ReplyTo::send(Response response) {
+    DLOG_ASSERT(connection_ != nullptr);
+    ClientConnection& connection = *std::exchange(connection_, nullptr);
+    --connection.produce_in_flight_;
+    connection.produce_bytes_in_flight_ -= request_bytes_;
+    connection.fill_slot(sequence_, std::move(response));
+    // Many produce requests end at one sync: the writer runs after all of them and writes once.
+    connection.wake_writer(false);
+    connection.changed_.notify_all();
+}
+
+ClientConnection::ClientConnection(Core& core, port::ConnectionPtr connection)
+    : core_(core),
+      connection_(std::move(connection)),
+      reader_(*connection_, core.budget, core.config.request_bytes_max),
+      watchdog_(*this) {
+    const Duration shortest =
+        std::min(core.config.connection_idle_max, core.config.write_stall_max);
+    watch_period_ = std::clamp(Duration{shortest.ns / 4}, milliseconds(10), seconds(15));
+}
+
+port::Task<void> ClientConnection::run() {
+    core_.ports.clock.arm(watchdog_, core_.ports.clock.now() + watch_period_);
+    core_.ports.spawn.spawn(write_responses());
+    co_await serve();
+    close();
+    while (gate_.held() > 0) co_await gate_.left().wait();
+    core_.ports.clock.disarm(watchdog_);
+}
+
+void ClientConnection::close() {
+    if (is_closing_) return;
+    is_closing_ = true;
+    connection_->close();
+    wake_writer(false);
+    changed_.notify_all();
+}
+
+port::Task<void> ClientConnection::serve() {
+    while (!is_closing_) {
+        Frame frame;
+        if (!reader_.take(frame)) {
+            auto next = co_await reader_.next();
+            if (is_closing_) co_return;
+            if (!next) {
+                log_end(next.error());
+                co_return;
+            }
+            frame = *std::move(next);
+        }
+        std::optional<Request> request = parse(std::move(frame));
+        if (!request) co_return;
+        ++moves_;
+        if (request->api->pipelined == nullptr) {
+            if (!co_await serve_one(*std::move(request))) co_return;
+            continue;
+        }
+        while (!has_window() && !is_closing_) co_await changed_.wait();
+        if (is_closing_) co_return;
+        const std::size_t bytes = request->frame.bytes.size();
+        ++produce_in_flight_;
+        produce_bytes_in_flight_ += bytes;
+        ReplyTo reply(*this, reserve_slot(), bytes, gate_);
+        const PipelinedHandler handler = request->api->pipelined;
+        core_.ports.spawn.spawn(handler(*std::move(request), std::move(reply)));
+    }
+}
+
+port::Task<bool> ClientConnection::serve_one(Request request) {
+    // What was produced before on this connection is answered, and visible, before this is begun.
+    while (!slots_.empty() && !is_closing_) co_await changed_.wait();
+    if (is_closing_) co_return false;
+    const std::uint64_t sequence = reserve_slot();
+    const Handler handler = request.api->handler;
+    Response response = co_await handler(std::move(request));
+    fill_slot(sequence, std::move(response));
+    wake_writer(true);
+    while (!slots_.empty() && !is_closing_) co_await changed_.wait();
+    co_return !is_closing_;
+}
+
+bool ClientConnection::has_window() const {
+    return slots_.size() < core_.config.produce_in_flight_max &&
+           (produce_in_flight_ == 0 ||
+            produce_bytes_in_flight_ < core_.config.produce_in_flight_bytes_max);
+}
+
+std::optional<Request> ClientConnection::parse(Frame frame) {
+    Request request;
+    request.core = &core_;
+    request.peer = connection_->peer();
+    protocol::Reader reader(frame.bytes.view());
+    std::int16_t key = -1;
+    std::int16_t client_id_size = -1;
+    reader.read(key);
+    reader.read(request.version);
+    reader.read(request.correlation_id);
+    reader.read(client_id_size);
+    if (!reader.ok() || client_id_size < -1 ||
+        (client_id_size > 0 && static_cast<std::size_t>(client_id_size) > reader.remaining())) {
+        close_because("the request's header is broken", nullptr);
+        return std::nullopt;
+    }
+    const std::size_t id_bytes = client_id_size > 0 ? static_cast<std::size_t>(client_id_size) : 0;
+    request.client_id = as_text(reader.rest().subspan(0, id_bytes));
+    request.api = find_api(key);
+    if (request.api == nullptr) {
+        close_because("the API with key " + std::to_string(key) + " is not served", nullptr);
+        return std::nullopt;
+    }
+    const bool is_served = request.api->serves(request.version);
+    if (!is_served && key != kApiVersionsKey) {
+        close_because("this version of the API is not served", &request);
+        return std::nullopt;
+    }
+    protocol::Reader rest(reader.rest().subspan(id_bytes));
+    if (request.api->is_flexible(request.version)) rest.skip_tags();
+    if (!rest.ok()) {
+        close_because("the request's header is broken", &request);
+        return std::nullopt;
+    }
+    request.body = rest.rest();
+    request.frame = std::move(frame);
+    return request;
+}
+
+void ClientConnection::log_end(FrameEnd end) {
+    LogSink& log = core_.ports.log;
+    switch (end) {
+        case FrameEnd::kFinished:
+            log.debug("the client closed the connection", {{"peer", peer()}});
+            break;
+        case FrameEnd::kBroken:
+            log.debug("the connection broke", {{"peer", peer()}});
+            break;
+        case FrameEnd::kBadLength:
+            ++core_.metrics.broken_requests;
+            log.warn("closed a connection: its next request has an impossible length",
+                     {{"peer", peer()}, {"length", reader_.refused_length()}});
+            break;
+    }
+}
+
+void ClientConnection::close_because(std::string_view why, const Request* request) {
+    ++core_.metrics.broken_requests;
+    if (request == nullptr) {
+        core_.ports.log.warn("closed a connection", {{"peer", peer()}, {"reason", why}});
+    } else {
+        core_.ports.log.warn("closed a connection",
+                             {{"peer", peer()},
+                              {"reason", why},
+                              {"api", request->api->name},
+                              {"version", request->version},
+                              {"client", request->client_id.substr(0, 100)}});
+    }
+    close();
+}
+
+std::uint64_t ClientConnection::reserve_slot() {
+    slots_.emplace_back();
+    return first_sequence_ + slots_.size() - 1;
+}
+
+void ClientConnection::fill_slot(std::uint64_t sequence, Response response) {
+    DLOG_ASSERT(sequence >= first_sequence_ && sequence - first_sequence_ < slots_.size(), sequence,
+                first_sequence_);
+    Slot& slot = slots_[sequence - first_sequence_];
+    DLOG_ASSERT(!slot.is_ready, sequence);
+    if (!response.broken.empty()) close_because(response.broken, nullptr);
+    slot.response = std::move(response);
+    slot.is_ready = true;
+}
+
+void ClientConnection::wake_writer(bool at_once) {
+    if (writer_ == nullptr) return;  // It is writing, or about to run, and looks again afterwards.
+    const std::coroutine_handle<> writer = std::exchange(writer_, nullptr);
+    if (at_once) {
+        writer.resume();
+    } else {
+        core_.ports.spawn.post(core_.ports.spawn.core(), writer);
+    }
+}
+
+port::Task<void> ClientConnection::write_responses() {
+    const port::Gate::Hold hold = gate_.enter();
+    while (true) {
+        co_await WriterIdle{*this};
+        if (is_closing_) break;
+        while (has_ready_response() && !is_closing_) {
+            std::vector<port::OutPart> output = take_output();
+            if (output.empty()) continue;
+            is_writing_ = true;
+            auto written = co_await connection_->write(std::move(output));
+            is_writing_ = false;
+            ++moves_;
+            if (!written) close();
+        }
+        changed_.notify_all();
+    }
+}
+
+std::vector<port::OutPart> ClientConnection::take_output() {
+    std::vector<port::OutPart> output;
+    std::size_t bytes = 0;
+    while (has_ready_response() && bytes < kWriteBytesMax) {
+        std::vector<port::OutPart>& parts = slots_.front().response.parts;
+        std::size_t taken = 0;
+        for (; taken < parts.size() && bytes < kWriteBytesMax; ++taken) {
+            const std::size_t size = size_of(parts[taken]);
+            if (bytes + size > kWriteBytesMax) {
+                output.push_back(cut_front(parts[taken], kWriteBytesMax - bytes));
+                bytes = kWriteBytesMax;
+                break;
+            }
+            bytes += size;
+            output.push_back(std::move(parts[taken]));
+        }
+        if (taken == parts.size()) {
+            slots_.pop_front();
+            ++first_sequence_;
+        } else {
+            parts.erase(parts.begin(), parts.begin() + static_cast<std::ptrdiff_t>(taken));
+        }
+    }
+    core_.metrics.response_bytes += bytes;
+    return output;
+}
+
+void ClientConnection::look_after() {
+    const std::uint64_t moves = moves_ + reader_.reads();
+    unmoved_ = moves == watched_moves_ ? unmoved_ + watch_period_ : Duration{};
+    watched_moves_ = moves;
+    const bool is_waiting_for_peer = is_writing_ || (slots_.empty() && reader_.is_within_frame());
+    if (is_waiting_for_peer && unmoved_ >= core_.config.write_stall_max) {
+        core_.ports.log.warn(
+            "closed a connection",
+            {{"peer", peer()},
+             {"reason", is_writing_ ? "the client does not take its responses"
+                                    : "the client stopped in the middle of a request"}});
+        ++core_.metrics.stalled_connections;
+        return close();
+    }
+    if (slots_.empty() && unmoved_ >= core_.config.connection_idle_max) {
+        core_.ports.log.debug("closed an idle connection", {{"peer", peer()}});
+        return close();
+    }
+    core_.ports.clock.arm(watchdog_, core_.ports.clock.now() + watch_period_);
+}
+
+}  // namespace dlog::broker

@@ -1,0 +1,295 @@
+#include "broker/controller.h"
+
+#include <cstring>
+#include <utility>
+
+#include "base/assert.h"
+#include "base/log.h"
+#include "base/result.h"
+#include "broker/core.h"
+#include "broker/install.h"
+#include "broker/node_config.h"
+#include "metadata/records.h"
+#include "metadata/topic_name.h"
+#include "port/disk.h"
+#include "port/entropy.h"
+#include "record/builder.h"
+#include "record/reader.h"
+
+namespace dlog::broker {
+
+using metadata::Record;
+using metadata::Refusal;
+using protocol::ErrorCode;
+
+namespace {
+
+/// The metadata log's own topic id, as Kafka has it.
+constexpr TopicId kMetadataTopicId{0, 1};
+constexpr std::size_t kReplayBytes = 1 << 20;
+
+storage::LogConfig metadata_log_config() {
+    storage::LogConfig config;
+    config.retention_ms = -1;
+    config.retention_bytes = -1;
+    config.segment_bytes = std::int64_t{1} << 30;
+    config.write_caching = false;
+    return config;
+}
+
+TopicId random_topic_id(port::Entropy& entropy) {
+    TopicId id;
+    // Zero means "none", and one is the metadata log.
+    while (id.high == 0) id = TopicId{entropy.next(), entropy.next()};
+    return id;
+}
+
+/// The bytes of a read in one piece.
+port::Task<std::expected<Buffer, std::string>> gather(port::Disk& disk,
+                                                      replication::ReadResult read) {
+    Buffer all = Buffer::allocate(read.size_bytes);
+    std::size_t at = 0;
+    for (port::OutPart& part : read.parts) {
+        if (const auto* buffer = std::get_if<Buffer>(&part)) {
+            std::memcpy(all.mutable_data() + at, buffer->data(), buffer->size());
+            at += buffer->size();
+            continue;
+        }
+        const auto& range = std::get<port::FileRange>(part);
+        const auto count = co_await disk.read(range.file, range.position,
+                                              all.mutable_view().subspan(at, range.length));
+        if (!count) {
+            co_return std::unexpected(std::string(port::disk_error_name(count.error())));
+        }
+        if (*count != range.length) co_return std::unexpected(std::string("the file is too short"));
+        at += *count;
+    }
+    DLOG_ASSERT(at == all.size(), at, all.size());
+    co_return all;
+}
+
+}  // namespace
+
+port::Task<std::expected<void, std::string>> Controller::open(LeaderEpoch epoch) {
+    replication::PartitionKey key{.topic = std::string(metadata::kMetadataTopicName),
+                                  .topic_id = kMetadataTopicId,
+                                  .partition = PartitionId(0)};
+    auto log = co_await core_.shard.open(std::move(key), metadata_log_config(), epoch);
+    if (!log) {
+        co_return std::unexpected("the metadata log cannot be opened: " +
+                                  std::string(replication::error_name(log.error())));
+    }
+    log_ = *std::move(log);
+    co_return co_await replay();
+}
+
+port::Task<std::expected<void, std::string>> Controller::replay() {
+    Offset next = log_->log_start_offset();
+    while (next < log_->high_watermark()) {
+        const replication::ReadRequest request{
+            .from = next, .max_bytes = kReplayBytes, .at_least_one = true};
+        auto read = log_->read_now(request);
+        if (!read) read = co_await log_->read(request);
+        if (!*read) {
+            co_return std::unexpected("the metadata log cannot be read at offset " +
+                                      std::to_string(next.value) + ": " +
+                                      std::string(replication::error_name(read->error())));
+        }
+        auto bytes = co_await gather(core_.ports.disk, **std::move(read));
+        if (!bytes) co_return std::unexpected("the metadata log cannot be read: " + bytes.error());
+        DLOG_CO_TRY_ASSIGN(const Offset after, fold_batches(bytes->view()));
+        if (after <= next) {
+            co_return std::unexpected("the metadata log does not go on at offset " +
+                                      std::to_string(next.value));
+        }
+        next = after;
+    }
+    co_return {};
+}
+
+std::expected<Offset, std::string> Controller::fold_batches(ByteView bytes) {
+    Offset next = kNoOffset;
+    record::BatchSplitter batches(bytes);
+    while (true) {
+        auto batch = batches.next();
+        if (!batch || !*batch) break;  // The last batch may be cut short: the next read has it.
+        auto reader = record::BatchReader::open((*batch)->bytes, core_.scratch);
+        if (!reader) return std::unexpected(std::string(record::error_text(reader.error())));
+        record::Record one;
+        while (true) {
+            const auto has_record = reader->next(one);
+            if (!has_record) {
+                return std::unexpected(std::string(record::error_text(has_record.error())));
+            }
+            if (!*has_record) break;
+            auto known = metadata::decode_record(one.value.value_or(ByteView{}));
+            if (!known) {
+                return std::unexpected("the metadata record at offset " +
+                                       std::to_string(one.offset.value) +
+                                       " is not of this version of dlog: " + known.error().text());
+            }
+            state_.apply(*known);
+        }
+        next = reader->header().next_offset();
+    }
+    return next;
+}
+
+port::Task<std::expected<void, std::string>> Controller::register_node(
+    metadata::RegisterNode node) {
+    const auto decision = metadata::decide(state_, node);
+    const Outcome outcome = co_await commit(decision.records);
+    if (!outcome) co_return std::unexpected(outcome.error().message);
+    co_return {};
+}
+
+port::Task<void> Controller::begin_change() {
+    while (is_changing_) co_await change_ended_.wait();
+    is_changing_ = true;
+}
+
+void Controller::end_change() {
+    DLOG_ASSERT(is_changing_);
+    is_changing_ = false;
+    change_ended_.notify_all();
+}
+
+port::Task<Controller::Outcome> Controller::commit(std::vector<Record> records) {
+    if (records.empty()) co_return Outcome{};
+    const Timestamp now = core_.ports.clock.wall_now();
+    record::BatchBuilder builder(record::BatchSpec{});
+    for (const Record& one : records) {
+        const auto bytes = metadata::encode_record(one);
+        if (!bytes) {
+            co_return std::unexpected(Refusal{ErrorCode::kInvalidRequest, bytes.error().text()});
+        }
+        builder.append(now, std::nullopt, bytes->view());
+    }
+    auto batch = builder.build();
+    if (!batch) {
+        co_return std::unexpected(
+            Refusal{ErrorCode::kInvalidRequest, std::string(record::error_text(batch.error()))});
+    }
+    const auto refuse = [](replication::Error error) {
+        return std::unexpected(Refusal{ErrorCode::kKafkaStorageError,
+                                       "The change could not be written: " +
+                                           std::string(replication::error_name(error)) + "."});
+    };
+    auto admitted = log_->append(*std::move(batch), now);
+    if (!admitted) co_return refuse(admitted.error());
+    const auto committed = co_await log_->committed(*admitted);
+    if (!committed) co_return refuse(committed.error());
+    bool is_for_all = false;
+    for (const Record& one : records) {
+        state_.apply(one);
+        // Only the controller looks at producer ids.
+        is_for_all = is_for_all || !std::holds_alternative<metadata::ProducerIdsRecord>(one);
+    }
+    if (is_for_all) co_await publish();
+    co_return Outcome{};
+}
+
+port::Task<void> Controller::publish() {
+    const ViewPtr old = view_;
+    view_ = std::make_shared<const View>(state_.image(), core_.config.settings,
+                                         core_.ports.spawn.core_count(), old.get());
+    co_await install_view(core_, old, view_);
+}
+
+metadata::Defaults Controller::defaults() const {
+    return {
+        .num_partitions = core_.config.num_partitions,
+        .replication_factor = static_cast<std::int16_t>(core_.config.default_replication_factor),
+        .broker = core_.config.settings};
+}
+
+port::Task<metadata::CreateTopicsReply> Controller::create_topics(metadata::CreateTopics request) {
+    co_await begin_change();
+    std::vector<TopicId> ids;
+    for (std::size_t i = 0; i < request.topics.size(); ++i) {
+        ids.push_back(random_topic_id(core_.ports.entropy));
+    }
+    auto decision = metadata::decide(state_, request, defaults(), ids);
+    const Outcome outcome = co_await commit(std::move(decision.records));
+    end_change();
+    if (!outcome) {
+        for (auto& [name, topic] : decision.reply) {
+            if (topic) topic = std::unexpected(outcome.error());
+        }
+    }
+    co_return std::move(decision.reply);
+}
+
+port::Task<metadata::DeleteTopicsReply> Controller::delete_topics(metadata::DeleteTopics request) {
+    co_await begin_change();
+    auto decision = metadata::decide(state_, request);
+    const Outcome outcome = co_await commit(std::move(decision.records));
+    end_change();
+    if (!outcome) {
+        for (metadata::DeletedTopic& topic : decision.reply) {
+            if (topic.refusal.code == ErrorCode::kNone) topic.refusal = outcome.error();
+        }
+    }
+    co_return std::move(decision.reply);
+}
+
+port::Task<metadata::CreatePartitionsReply> Controller::create_partitions(
+    metadata::CreatePartitions request) {
+    co_await begin_change();
+    auto decision = metadata::decide(state_, request);
+    const Outcome outcome = co_await commit(std::move(decision.records));
+    end_change();
+    if (!outcome) {
+        for (auto& [name, refusal] : decision.reply) {
+            if (refusal.code == ErrorCode::kNone) refusal = outcome.error();
+        }
+    }
+    co_return std::move(decision.reply);
+}
+
+port::Task<std::expected<metadata::ProducerIdBlock, ErrorCode>>
+Controller::allocate_producer_ids() {
+    co_await begin_change();
+    auto decision = metadata::decide(
+        state_, metadata::AllocateProducerIds{.node = core_.config.node_id,
+                                              .count = core_.config.producer_id_block_size});
+    const Outcome outcome = co_await commit(std::move(decision.records));
+    end_change();
+    if (!outcome) co_return std::unexpected(outcome.error().code);
+    co_return decision.reply;
+}
+
+port::Task<metadata::CreateTopicsReply> create_topics(Core& core, metadata::CreateTopics request) {
+    Core& there = core.other(kControllerCore);
+    co_await port::hop(core.ports.spawn, kControllerCore);
+    auto reply = co_await core.shared.controller->create_topics(std::move(request));
+    co_await port::hop(there.ports.spawn, core.id());
+    co_return reply;
+}
+
+port::Task<metadata::DeleteTopicsReply> delete_topics(Core& core, metadata::DeleteTopics request) {
+    Core& there = core.other(kControllerCore);
+    co_await port::hop(core.ports.spawn, kControllerCore);
+    auto reply = co_await core.shared.controller->delete_topics(std::move(request));
+    co_await port::hop(there.ports.spawn, core.id());
+    co_return reply;
+}
+
+port::Task<metadata::CreatePartitionsReply> create_partitions(Core& core,
+                                                              metadata::CreatePartitions request) {
+    Core& there = core.other(kControllerCore);
+    co_await port::hop(core.ports.spawn, kControllerCore);
+    auto reply = co_await core.shared.controller->create_partitions(std::move(request));
+    co_await port::hop(there.ports.spawn, core.id());
+    co_return reply;
+}
+
+port::Task<std::expected<metadata::ProducerIdBlock, ErrorCode>> allocate_producer_ids(Core& core) {
+    Core& there = core.other(kControllerCore);
+    co_await port::hop(core.ports.spawn, kControllerCore);
+    auto block = co_await core.shared.controller->allocate_producer_ids();
+    co_await port::hop(there.ports.spawn, core.id());
+    co_return block;
+}
+
+}  // namespace dlog::broker

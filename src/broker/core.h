@@ -1,0 +1,86 @@
+/// What the broker keeps on one core.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "base/ids.h"
+#include "broker/fetch_session.h"
+#include "broker/memory_budget.h"
+#include "broker/metrics.h"
+#include "broker/node_config.h"
+#include "broker/view.h"
+#include "metadata/controller.h"
+#include "port/ports.h"
+#include "port/spawn.h"
+#include "port/sync.h"
+#include "record/reader.h"
+#include "replication/shard.h"
+
+namespace dlog::broker {
+
+class ClientConnection;
+class Controller;
+struct Core;
+
+inline constexpr CoreId kControllerCore{0};
+
+/// What all cores of a node share. Everything but the counter is fixed before the first connection.
+struct NodeShared {
+    std::string cluster_id;
+    LeaderEpoch epoch;  ///< This start's leader epoch.
+    port::Endpoint advertised;
+    Controller* controller = nullptr;  ///< Lives on kControllerCore.
+    std::vector<Core*> cores;
+    std::atomic<std::uint32_t> connections{0};
+};
+
+/// Touched on its own core only, except `ports.spawn`, through which a coroutine on its way back
+/// finds home.
+struct Core {
+    Core(const port::Ports& core_ports, const NodeConfig& node_config, NodeShared& node_shared)
+        : ports(core_ports),
+          config(node_config),
+          shared(node_shared),
+          shard(core_ports, {.data_dir = node_config.data_dir,
+                             .tail_bytes = node_config.tail_bytes,
+                             .max_open_files = node_config.open_files_max,
+                             .retention_interval = node_config.retention_interval,
+                             .checkpoint_interval = node_config.checkpoint_interval}),
+          sessions(node_config.fetch_session_slots_max),
+          budget(node_config.request_memory_bytes_max) {}
+    Core(const Core&) = delete;
+    Core& operator=(const Core&) = delete;
+
+    [[nodiscard]] CoreId id() const { return ports.spawn.core(); }
+    [[nodiscard]] Core& other(CoreId core) const { return *shared.cores[core.value]; }
+
+    port::Ports ports;
+    const NodeConfig& config;
+    NodeShared& shared;
+    replication::Shard shard;
+    ViewPtr view;
+    FetchSessionCache sessions;
+    MemoryBudget budget;
+    CoreMetrics metrics;
+    /// Working memory of codecs, for validating and recompressing batches.
+    record::ReaderScratch scratch;
+    /// Producer ids of this core that no client has yet.
+    metadata::ProducerIdBlock producer_ids;
+
+    /// Long polls of other cores that watch partitions of this one.
+    std::unordered_map<std::uint64_t, port::Notifier*> fetch_watches;
+    std::uint64_t next_fetch_watch = 0;
+
+    std::set<ClientConnection*> connections;
+    port::Gate connection_gate;
+    /// Signalled once, when the node begins to stop: nobody waits for new records any longer.
+    port::Notifier stopping;
+    bool is_stopping = false;
+};
+
+}  // namespace dlog::broker

@@ -1,0 +1,133 @@
+#include "broker/metrics.h"
+
+#include <charconv>
+
+#include "base/assert.h"
+#include "broker/api_table.h"
+
+namespace dlog::broker {
+
+namespace {
+
+/// A counter or gauge: which member, under which name.
+struct Series {
+    std::string_view name;
+    std::string_view type;
+    std::string_view help;
+    std::uint64_t CoreMetrics::* member;
+};
+
+constexpr Series kSeries[] = {
+    {"dlog_broken_requests_total", "counter", "Requests whose bytes could not be understood.",
+     &CoreMetrics::broken_requests},
+    {"dlog_request_bytes_total", "counter", "Bytes of request frames.",
+     &CoreMetrics::request_bytes},
+    {"dlog_response_bytes_total", "counter", "Bytes of responses.", &CoreMetrics::response_bytes},
+    {"dlog_connections_accepted_total", "counter", "Connections taken.",
+     &CoreMetrics::connections_accepted},
+    {"dlog_connections_refused_total", "counter", "Connections closed because of max.connections.",
+     &CoreMetrics::connections_refused},
+    {"dlog_connections_stalled_total", "counter",
+     "Connections closed because the client stopped reading or writing.",
+     &CoreMetrics::stalled_connections},
+    {"dlog_connections", "gauge", "Connections open now.", &CoreMetrics::connections_open},
+    {"dlog_produce_batches_total", "counter", "Record batches taken.",
+     &CoreMetrics::produced_batches},
+    {"dlog_produce_records_total", "counter", "Records taken.", &CoreMetrics::produced_records},
+    {"dlog_produce_bytes_total", "counter", "Bytes of record batches taken.",
+     &CoreMetrics::produced_bytes},
+    {"dlog_produce_errors_total", "counter", "Partitions of produce requests that were refused.",
+     &CoreMetrics::produce_errors},
+    {"dlog_fetch_bytes_total", "counter", "Bytes of record batches served.",
+     &CoreMetrics::fetched_bytes},
+    {"dlog_fetch_errors_total", "counter", "Partitions of fetch requests that were refused.",
+     &CoreMetrics::fetch_errors},
+    {"dlog_fetch_sessions", "gauge", "Incremental fetch sessions.", &CoreMetrics::fetch_sessions},
+    {"dlog_fetch_session_evictions_total", "counter", "Fetch sessions that made room for others.",
+     &CoreMetrics::fetch_session_evictions},
+    {"dlog_log_appended_batches_total", "counter", "Batches appended to partitions.",
+     &CoreMetrics::appended_batches},
+    {"dlog_log_syncs_total", "counter", "Calls that synced files.", &CoreMetrics::syncs},
+    {"dlog_log_synced_partitions_total", "counter", "Partitions covered by those calls.",
+     &CoreMetrics::synced_partitions},
+    {"dlog_log_write_failures_total", "counter", "Writes that the disk refused.",
+     &CoreMetrics::write_failures},
+    {"dlog_log_tail_bytes", "gauge", "Memory that holds the newest batches.",
+     &CoreMetrics::tail_bytes},
+    {"dlog_partitions", "gauge", "Partitions of this node.", &CoreMetrics::partitions},
+    {"dlog_segments", "gauge", "Segments of this node's partitions.", &CoreMetrics::segments},
+    {"dlog_log_damaged_ranges", "gauge", "Pieces of segments that are damaged on disk.",
+     &CoreMetrics::damaged_ranges},
+    {"dlog_log_deleted_segments_total", "counter", "Segments removed by retention.",
+     &CoreMetrics::deleted_segments},
+};
+
+void append_head(std::string& out, std::string_view name, std::string_view type,
+                 std::string_view help) {
+    out.append("# HELP ").append(name).append(" ").append(help).append("\n# TYPE ");
+    out.append(name).append(" ").append(type).append("\n");
+}
+
+std::string seconds_text(double value) {
+    char text[32];
+    const auto [end, error] = std::to_chars(text, text + sizeof(text), value);
+    DLOG_ASSERT(error == std::errc{});
+    return {text, end};
+}
+
+}  // namespace
+
+void LatencyHistogram::add(const LatencyHistogram& other) {
+    for (std::size_t i = 0; i < counts_.size(); ++i) counts_[i] += other.counts_[i];
+    sum_ns_ += other.sum_ns_;
+}
+
+std::uint64_t LatencyHistogram::count() const {
+    std::uint64_t total = 0;
+    for (const std::uint64_t count : counts_) total += count;
+    return total;
+}
+
+void LatencyHistogram::render(std::string& out, std::string_view name,
+                              std::string_view help) const {
+    append_head(out, name, "histogram", help);
+    std::uint64_t below = 0;
+    for (int i = 0; i < kBuckets; ++i) {
+        below += counts_[static_cast<std::size_t>(i)];
+        const double limit = static_cast<double>(std::uint64_t{1} << (kFirstBit + i)) * 1e-9;
+        out.append(name).append("_bucket{le=\"").append(seconds_text(limit)).append("\"} ");
+        out.append(std::to_string(below)).append("\n");
+    }
+    const std::string total = std::to_string(below + counts_.back());
+    out.append(name).append("_bucket{le=\"+Inf\"} ").append(total).append("\n");
+    out.append(name).append("_sum ").append(seconds_text(static_cast<double>(sum_ns_) * 1e-9));
+    out.append("\n").append(name).append("_count ").append(total).append("\n");
+}
+
+void CoreMetrics::add(const CoreMetrics& other) {
+    for (std::size_t i = 0; i < requests.size(); ++i) requests[i] += other.requests[i];
+    for (const Series& series : kSeries) this->*series.member += other.*series.member;
+    produce_latency.add(other.produce_latency);
+    fetch_latency.add(other.fetch_latency);
+}
+
+std::string render_metrics(const CoreMetrics& sum) {
+    std::string out;
+    append_head(out, "dlog_requests_total", "counter", "Requests by API.");
+    for (const ApiEntry& api : api_table()) {
+        out.append("dlog_requests_total{api=\"").append(api.name).append("\"} ");
+        out.append(std::to_string(sum.requests[static_cast<std::size_t>(api.key)])).append("\n");
+    }
+    for (const Series& series : kSeries) {
+        append_head(out, series.name, series.type, series.help);
+        out.append(series.name).append(" ").append(std::to_string(sum.*series.member));
+        out.append("\n");
+    }
+    sum.produce_latency.render(out, "dlog_produce_latency_seconds",
+                               "From a produce request's last byte to its answer.");
+    sum.fetch_latency.render(out, "dlog_fetch_latency_seconds",
+                             "From a fetch request's last byte to its answer, waiting included.");
+    return out;
+}
+
+}  // namespace dlog::broker

@@ -1,0 +1,74 @@
+#include "broker/view.h"
+
+#include <utility>
+
+#include "base/assert.h"
+
+namespace dlog::broker {
+
+namespace {
+
+TopicViewPtr make_topic_view(const metadata::TopicPtr& topic, const metadata::ConfigMap& settings,
+                             std::uint32_t core_count) {
+    auto view = std::make_shared<TopicView>();
+    view->topic = topic;
+    view->config = metadata::effective_topic_config(topic->configs, settings);
+    view->log_config = log_config_of(view->config);
+    view->limits.batch_bytes_max = static_cast<std::size_t>(view->config.max_message_bytes);
+    view->core_count = core_count;
+    view->first_core = static_cast<std::uint32_t>(IdHash{}(topic->id) % core_count);
+    return view;
+}
+
+}  // namespace
+
+View::View(metadata::Image image, const metadata::ConfigMap& settings, std::uint32_t core_count,
+           const View* previous)
+    : image_(std::move(image)) {
+    DLOG_ASSERT(core_count > 0);
+    by_id_.reserve(image_->topics().size());
+    by_name_.reserve(image_->topics().size());
+    for (const auto& [name, topic] : image_->topics()) {
+        TopicViewPtr view;
+        if (previous != nullptr) {
+            const auto old = previous->by_id_.find(topic->id);
+            if (old != previous->by_id_.end() && old->second->topic == topic) view = old->second;
+        }
+        if (view == nullptr) view = make_topic_view(topic, settings, core_count);
+        by_name_.emplace(view->topic->name, view.get());
+        by_id_.emplace(topic->id, std::move(view));
+    }
+}
+
+const TopicView* View::find(std::string_view name) const {
+    const auto found = by_name_.find(name);
+    return found == by_name_.end() ? nullptr : found->second;
+}
+
+const TopicView* View::find(TopicId id) const {
+    const auto found = by_id_.find(id);
+    return found == by_id_.end() ? nullptr : found->second.get();
+}
+
+storage::LogConfig log_config_of(const metadata::TopicConfig& config) {
+    storage::LogConfig log;
+    log.segment_bytes = config.segment_bytes;
+    log.segment_ms = config.segment_ms;
+    log.segment_jitter_ms = config.segment_jitter_ms;
+    log.index_interval_bytes = config.index_interval_bytes;
+    log.segment_index_bytes = config.segment_index_bytes;
+    log.retention_ms = config.retention_ms;
+    log.retention_bytes = config.retention_bytes;
+    log.deletes_old = true;
+    log.flush_messages = config.flush_messages;
+    log.flush_bytes = config.flush_bytes;
+    log.flush_ms = config.flush_ms;
+    log.write_caching = config.write_caching;
+    log.max_message_bytes = config.max_message_bytes;
+    log.timestamp_type = config.message_timestamp_type == metadata::TimestampType::kLogAppendTime
+                             ? storage::TimestampType::kLogAppendTime
+                             : storage::TimestampType::kCreateTime;
+    return log;
+}
+
+}  // namespace dlog::broker
