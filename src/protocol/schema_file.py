@@ -29,7 +29,8 @@ class Range:
         return self.low <= version <= self.high
 
     def __and__(self, other):
-        return Range(max(self.low, other.low), min(self.high, other.high))
+        both = Range(max(self.low, other.low), min(self.high, other.high))
+        return NONE if both.empty else both
 
     def hull(self, other):
         if self.empty:
@@ -114,6 +115,10 @@ class SchemaFile:
     def messages(self):
         pairs = [m for api in self.apis for m in (api.request, api.response) if m is not None]
         return pairs + self.records
+
+
+def contains_records(field):
+    return field.type == "records" or (field.struct is not None and any(map(contains_records, field.struct.fields)))
 
 
 class Parser:
@@ -380,8 +385,8 @@ class Parser:
                 self.fail(f"{f.name} is tagged in a version that is not flexible", f.line)
             if f.struct is not None and not f.is_array and not f.nullable.empty:
                 self.fail(f"{f.name}: a tagged struct cannot be null", f.line)
-            if f.type == "records":
-                self.fail(f"{f.name}: records cannot be tagged", f.line)
+            if contains_records(f):
+                self.fail(f"{f.name}: nothing tagged can contain records", f.line)
         if sorted(f.tag for f in tagged) != list(range(len(tagged))):
             self.fail(f"the tags of {struct.name} must be 0, 1, 2, … without gaps", struct.line)
 
