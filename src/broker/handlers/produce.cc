@@ -259,7 +259,6 @@ void plan(Work& work, ProduceRequest& body, Request& request, ProduceResponse& r
     };
     if (work.parts.size() > 1) std::ranges::sort(work.parts, {}, owner_then_order);
 }
-}
 
 /// Starts every core's share; returns this core's own.
 std::span<Part> start_parts(Core& home, Work& work) {
