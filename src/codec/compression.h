@@ -26,9 +26,10 @@ inline constexpr int kCompressionCount = 5;
 
 /// Decompresses one stream at a time into windows that the caller provides. Owned by one core and
 /// used again for every stream: the libraries' contexts are made at first use and kept while they
-/// are small. Working memory, whatever the input says: gzip 48 KiB, LZ4 under 9 MiB, zstd its
-/// frame's window and at most 8 MiB unless `start` is given more, a snappy block's own length, at
-/// most 22 times its compressed bytes and at most `output_bytes_max`.
+/// are below 4 MiB. Working memory, whatever the input says: gzip 48 KiB; LZ4 9 MiB (64 KiB blocks,
+/// which clients write, take 0.2); snappy one block, at most 22 times its compressed bytes and
+/// never above `output_bytes_max`; zstd its frame's window, at most 128 MiB as in Kafka's Java
+/// client, of which only what the output has reached is touched.
 class Decompressor {
   public:
     Decompressor();

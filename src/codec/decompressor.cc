@@ -18,7 +18,7 @@ namespace dlog::codec {
 namespace {
 
 /// A context or block above this is given back after its stream.
-constexpr std::size_t kKeptBytesMax = std::size_t{8} << 20;
+constexpr std::size_t kKeptBytesMax = std::size_t{4} << 20;
 /// As Kafka's Java client reads: level 22 writes frames with this window.
 constexpr int kZstdWindowLogMax = 27;
 /// A snappy element of 3 bytes copies at most 64 (its format description, section 2.2).
