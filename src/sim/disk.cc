@@ -155,7 +155,9 @@ Task<DiskResult<void>> SimDisk::sync(std::vector<FilePtr> files,
     co_await busy(host_.options.sync);
     fold("sync", "", files.size() + directories.size());
     if (happens(random_, host_.options.sync_error)) {
-        for (const FilePtr& file : files) Image::fail_sync_of_file(inode_of(*file), until);
+        for (const FilePtr& file : files) {
+            Image::fail_sync_of_file(inode_of(*file), until, random_);
+        }
         co_return unexpected(DiskError::kIo);
     }
     for (const std::string& path : directories) {

@@ -292,23 +292,15 @@ void Image::sync_file(Inode& file, std::uint64_t until) {
     for (; covered < file.unsynced.size(); ++covered) {
         const Inode::Change& change = file.unsynced[covered];
         if (change.sequence >= until) break;
-        if (change.is_forgotten) continue;
         if (change.is_truncation) {
-            if (change.size_after < file.durable_size) file.durable.cut(change.size_after);
+            file.durable.cut(change.size_after);
         } else {
             file.durable.write(change.position, change.bytes);
         }
         file.durable_size = change.size_after;
     }
-    std::erase_if(file.unsynced, [until](const Inode::Change& change) {
-        return change.sequence < until && !change.is_forgotten;
-    });
-}
-
-void Image::fail_sync_of_file(Inode& file, std::uint64_t until) {
-    for (Inode::Change& change : file.unsynced) {
-        if (change.sequence < until && !change.is_truncation) change.is_forgotten = true;
-    }
+    file.unsynced.erase(file.unsynced.begin(),
+                        file.unsynced.begin() + static_cast<std::ptrdiff_t>(covered));
 }
 
 namespace {
@@ -386,7 +378,7 @@ enum class Fate : std::uint8_t { kLost, kKept, kCut, kTorn };
 
 /// Writes what a power loss leaves of one write.
 void settle_write(Pages& pages, const Inode::Change& change, Fate fate, Random& random) {
-    if (fate == Fate::kLost) return;
+    if (fate == Fate::kLost || change.bytes.empty()) return;
     const ByteView bytes = change.bytes;
     if (fate == Fate::kKept) return pages.write(change.position, bytes);
     const std::uint64_t end = change.position + bytes.size();
@@ -404,6 +396,16 @@ void settle_write(Pages& pages, const Inode::Change& change, Fate fate, Random& 
 
 }  // namespace
 
+void Image::fail_sync_of_file(Inode& file, std::uint64_t until, Random& random) {
+    for (Inode::Change& change : file.unsynced) {
+        if (change.sequence >= until) break;
+        if (change.is_truncation || change.bytes.empty()) continue;
+        settle_write(file.durable, change, static_cast<Fate>(random.below(4)), random);
+        // What remains of it is the size, which belongs to the journal.
+        change.bytes.clear();
+    }
+}
+
 void Image::settle_file(Inode& file, Random& random) {
     const std::size_t count = file.unsynced.size();
     if (count == 0) return;
@@ -417,9 +419,7 @@ void Image::settle_file(Inode& file, Random& random) {
     for (std::size_t at = 0; at < count; ++at) {
         const Inode::Change& change = file.unsynced[at];
         if (change.is_truncation) {
-            if (at < sizes_kept && change.size_after < file.durable_size) {
-                file.durable.cut(change.size_after);
-            }
+            if (at < sizes_kept) file.durable.cut(change.size_after);
         } else if (style == kAll || (style == kUpToOne && at < torn_one)) {
             settle_write(file.durable, change, Fate::kKept, random);
         } else if (style == kUpToOne && at == torn_one) {

@@ -15,8 +15,9 @@
 ///   itself, except that a change is lost with an earlier lost one of the same name. A rename is
 ///   atomic: the new name is the old file or the new file, never none, and the old name is gone
 ///   exactly when the new name is there. Syncing a file does not keep its name.
-/// - A failed sync leaves the covered writes visible until the power loss and never writes them
-///   again, as Linux does (the pages count as clean). A failed write leaves any prefix.
+/// - A failed sync leaves the covered writes visible until the power loss. Any of their sectors are
+///   on the disk by then; the others never will be, as in Linux, where the pages count as clean.
+///   A failed write leaves any prefix.
 /// - Full: space is counted in pages of 4 KiB; a write that does not fit leaves a prefix.
 #pragma once
 
@@ -70,8 +71,6 @@ struct Inode {
         std::uint64_t position = 0;
         std::vector<std::uint8_t> bytes;
         std::uint64_t size_after = 0;
-        /// A sync that covered it failed: it never reaches the disk in order.
-        bool is_forgotten = false;
     };
 
     std::uint64_t id = 0;
@@ -113,7 +112,7 @@ class Image {
     /// What has happened so far; a sync covers what happened before it began.
     [[nodiscard]] std::uint64_t sequence() const { return next_sequence_; }
     static void sync_file(Inode& file, std::uint64_t until);
-    static void fail_sync_of_file(Inode& file, std::uint64_t until);
+    static void fail_sync_of_file(Inode& file, std::uint64_t until, Random& random);
     void sync_directory(const InodePtr& directory, std::uint64_t until);
 
     void opened(Inode& file) { ++file.handles; }

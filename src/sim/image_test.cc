@@ -121,13 +121,35 @@ TEST_CASE(
         Image image(1 << 20);
         const InodePtr file = durable_file(image);
         REQUIRE(image.write(*file, 1000, fill(10, 2)));
-        Image::fail_sync_of_file(*file, image.sequence());
-        CHECK(contents(image, "/a").size() == 1010);
+        Image::fail_sync_of_file(*file, image.sequence(), random);
+        CHECK(contents(image, "/a")[1005] == 2);
+        REQUIRE(image.write(*file, 1010, fill(10, 3)));
         Image::sync_file(*file, image.sequence());
         image.lose_power(random);
-        lost += contents(image, "/a").size() == 1000;
+        const auto bytes = contents(image, "/a");
+        REQUIRE(bytes.size() == 1020);
+        CHECK(bytes[1015] == 3);
+        lost += bytes[1005] == 0;
     }
     CHECK(lost > 10);
+    CHECK(lost < 90);
+}
+
+TEST_CASE("what is written again after a failed sync is as safe as anything") {
+    for (std::uint64_t seed = 0; seed < 100; ++seed) {
+        Random random(seed);
+        Image image(1 << 20);
+        const InodePtr file = durable_file(image);
+        REQUIRE(image.write(*file, 1000, fill(3000, 2)));
+        Image::fail_sync_of_file(*file, image.sequence(), random);
+        image.truncate(*file, 1000);
+        REQUIRE(image.write(*file, 1000, fill(2000, 3)));
+        Image::sync_file(*file, image.sequence());
+        image.lose_power(random);
+        const auto bytes = contents(image, "/a");
+        REQUIRE(bytes.size() == 3000);
+        CHECK(std::count(bytes.begin() + 1000, bytes.end(), 3) == 2000);
+    }
 }
 
 TEST_CASE("a name lives through a power loss only when its folder was synced, synced file or not") {

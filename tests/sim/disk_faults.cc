@@ -37,25 +37,25 @@ BatchAt flip_in_sealed_segment(sim::Host& host, Random& random, std::string_view
     return batch;
 }
 
-void inflict_disk_fault(sim::World& world, sim::Host& host, Random& random) {
+std::string_view inflict_disk_fault(sim::World& world, sim::Host& host, Random& random) {
     sim::HostDisk& disk = host.disk();
     switch (random.below(5)) {
         case 0:
             disk.stall(world.now() + milliseconds(random.between(50, 3000)));
-            break;
+            return "FAULT: the disk stalls";
         case 1:
             disk.set_capacity(disk.image.used_bytes() + random.below(8) * sim::kPageBytes);
-            break;
+            return "FAULT: the disk is full";
         case 2:
             disk.options.write_error = {static_cast<std::uint32_t>(random.between(2, 30))};
-            break;
+            return "FAULT: writes fail";
         case 3:
             disk.options.sync_error = {static_cast<std::uint32_t>(random.between(2, 10))};
-            break;
+            return "FAULT: syncs fail";
         default:
             disk.options.sync.slow_one_in = 2;
             disk.options.sync.slow_factor = 500;
-            break;
+            return "FAULT: syncs are slow";
     }
 }
 

@@ -28,8 +28,8 @@ struct BatchAt {
 [[nodiscard]] BatchAt flip_in_sealed_segment(sim::Host& host, Random& random,
                                              std::string_view folder);
 
-/// Turns on one random fault of the disk: stalled, full, failing writes, failing syncs, slow.
-/// `sim::World::heal` ends it.
-void inflict_disk_fault(sim::World& world, sim::Host& host, Random& random);
+/// Turns on one random fault of the disk: stalled, full, failing writes, failing syncs, slow,
+/// and says which. `sim::World::heal` ends it.
+std::string_view inflict_disk_fault(sim::World& world, sim::Host& host, Random& random);
 
 }  // namespace dlog::simtest

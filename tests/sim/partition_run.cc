@@ -395,17 +395,21 @@ class PartitionRun {
 
     void restart_after(bool is_power_loss) {
         ++crashes_;
+        tell(is_power_loss ? "FAULT: the power goes" : "FAULT: the process is killed");
         if (is_power_loss) {
             world_.crash(*host_);
         } else {
             world_.kill(*host_);
         }
+        // At rest: what was read before would still be right in the system's cache.
+        if (is_power_loss && random_.chance(1, 3)) flip();
         world_.run_for(milliseconds(random_.between(0, 50)));
         world_.restart(*host_);
     }
 
     void stop_cleanly() {
         if (!node().is_open()) return;
+        tell("FAULT: a clean stop");
         node().stop();
         if (!world_.run_until([this] { return node().has_stopped(); }, kConvergeLimit)) {
             plan_.history.fail("a clean stop did not end");
@@ -413,6 +417,9 @@ class PartitionRun {
         world_.kill(*host_);
         world_.restart(*host_);
     }
+
+    /// Between the node's own lines, so that a trace shows what it reacts to.
+    void tell(std::string_view what) { host_->log().info(what); }
 
     void disturb() {
         switch (random_.below(10)) {
@@ -430,18 +437,17 @@ class PartitionRun {
                 stop_cleanly();
                 break;
             case 6:
-                flip();
-                break;
             case 7:
                 heal();
                 break;
             default:
-                inflict_disk_fault(world_, *host_, random_);
+                tell(inflict_disk_fault(world_, *host_, random_));
                 break;
         }
     }
 
     void heal() {
+        tell("FAULT: all faults end");
         world_.heal();
         host_->disk().options.sync = sim::DiskOptions().sync;
     }
@@ -450,6 +456,9 @@ class PartitionRun {
         const PartitionState& state = plan_.partitions[random_.below(plan_.partitions.size())];
         const BatchAt batch = flip_in_sealed_segment(*host_, random_, state.folder);
         if (batch.size_bytes == 0) return;
+        host_->log().info("FAULT: a bit flips", {{"folder", state.folder},
+                                                 {"from_offset", batch.first_offset},
+                                                 {"to_offset", batch.last_offset}});
         plan_.history.damaged(state.log, batch.first_offset, batch.last_offset);
     }
 
