@@ -142,16 +142,21 @@ void wait_for_leaders(int fd, const Options& o) {
 }
 
 std::pair<std::int64_t, std::int16_t> init_producer(int fd) {
-    Writer w = request(kInitProducerId, 1, 1);
-    w.i16(-1).i32(60'000);
-    const std::string response = call(fd, std::move(w));
-    Reader r(response);
-    r.i32();
-    if (const std::int16_t error = r.i16(); error != 0) {
-        die("InitProducerId: error " + std::to_string(error));
+    std::int16_t error = 0;
+    for (int attempt = 0; attempt < 100; ++attempt) {
+        Writer w = request(kInitProducerId, 1, 1);
+        w.i16(-1).i32(60'000);
+        const std::string response = call(fd, std::move(w));
+        Reader r(response);
+        r.i32();
+        error = r.i16();
+        const std::int64_t id = r.i64();
+        if (error == 0 && r.ok) return {id, r.i16()};
+        constexpr std::int16_t kCoordinatorLoading = 14;  // a broker that has just started
+        if (error != kCoordinatorLoading) break;
+        ::usleep(50'000);
     }
-    const std::int64_t id = r.i64();
-    return {id, r.i16()};
+    die("InitProducerId: error " + std::to_string(error));
 }
 
 std::vector<std::int64_t> list_end_offsets(int fd, const Options& o) {

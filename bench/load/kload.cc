@@ -460,7 +460,13 @@ int Run::consume() {
     prepare();
     open_connections();
     for (const auto& c : connections_) send_fetch(*c);
-    while (!is_done() && errors_ == 0) wait(now_ns() + 1'000'000'000);
+    std::int64_t done_before = -1;
+    while (!is_done() && errors_ == 0) {
+        const std::int64_t deadline = now_ns() + 10'000'000'000;
+        if (done_ == done_before) die("nothing more to fetch after " + std::to_string(done_));
+        done_before = done_;
+        while (done_ == done_before && now_ns() < deadline && errors_ == 0) wait(deadline);
+    }
     return report();
 }
 

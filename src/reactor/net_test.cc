@@ -15,6 +15,7 @@
 #include "base/random.h"
 #include "port/disk.h"
 #include "port/net.h"
+#include "port/ports.h"
 #include "port/spawn.h"
 #include "port/sync.h"
 #include "reactor/reactor.h"
@@ -308,6 +309,8 @@ port::Task<void> accept_without_descriptors(port::Ports* ports, WarningSink* sin
     auto listener = co_await ports->net.listen({.host = "127.0.0.1", .port = 0});
     DLOG_ASSERT(listener.has_value());
     const int client = connect_raw((*listener)->endpoint().port);
+    // UBSan opens a pipe when it meets a class for the first time.
+    ports->log.info("about to run out of descriptors");
     rlimit limit{};
     ::getrlimit(RLIMIT_NOFILE, &limit);
     sink->on_first = [limit] { ::setrlimit(RLIMIT_NOFILE, &limit); };
