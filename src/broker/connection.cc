@@ -172,6 +172,8 @@ std::optional<Request> ClientConnection::parse(Frame frame) {
         return std::nullopt;
     }
     request.body = rest.rest();
+    core_.metrics.request_bytes += frame.bytes.size();
+    ++core_.metrics.requests[static_cast<std::size_t>(key)];
     request.frame = std::move(frame);
     return request;
 }

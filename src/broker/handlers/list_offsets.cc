@@ -28,6 +28,8 @@ constexpr std::int64_t kEarliestLocal = -4;          // KIP-405, version 8
 constexpr std::int64_t kLatestTiered = -5;           // KIP-1005, version 9
 constexpr std::int64_t kEarliestPendingUpload = -6;  // KIP-1023, version 11
 
+constexpr std::int16_t kFirstWithLeaderEpoch = 4;  // KIP-320
+
 std::int16_t first_version_of(std::int64_t timestamp) {
     switch (timestamp) {
         case kMaxTimestamp:
@@ -150,6 +152,11 @@ port::Task<Response> handle_list_offsets(Request request) {
         co_await find_offset(*here, part);
     }
     co_await port::hop(here->ports.spawn, core.id());
+    if (request.version < kFirstWithLeaderEpoch) {
+        for (auto& topic : response.topics) {
+            for (PartitionAnswer& answer : topic.partitions) answer.leader_epoch = -1;
+        }
+    }
     co_return respond(request, response);
 }
 
