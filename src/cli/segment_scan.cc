@@ -17,9 +17,8 @@ namespace dlog::cli {
 namespace {
 
 constexpr std::size_t kWindowBytes = 4 << 20;
-/// Damage is skipped in windows of this size that overlap by half, so that a batch of up to half of
-/// it is found.
-constexpr std::size_t kResyncBytes = 64 << 20;
+/// How far to go on behind bytes that the device refuses to read.
+constexpr std::uint64_t kUnreadableStep = 4096;
 constexpr std::int64_t kOffsetMax = INT64_MAX;
 
 std::string failure(std::string_view what, const std::string& path) {
@@ -123,18 +122,25 @@ ScanItem SegmentScanner::skip_damage(storage::DamageReason reason) {
                          .reason = reason,
                          .first_offset = expected_};
     std::uint64_t from = position_ + 1;
+    std::size_t wanted = kWindowBytes;
     while (from < file_.size()) {
-        if (load(from, kResyncBytes)) {
-            const auto found = storage::find_intact_batch(window_, expected_, Offset{kOffsetMax});
-            if (found) {
-                damage.end_position = from + found->position;
-                damage.next_offset = found->offset;
-                damage.has_intact_after = true;
-                expected_ = found->offset;
-                break;
-            }
+        if (!load(from, wanted)) {
+            from += kUnreadableStep;
+            continue;
         }
-        from += kResyncBytes / 2;
+        const storage::Resync found =
+            storage::find_intact_batch(window_, expected_, Offset{kOffsetMax}, file_.size() - from);
+        if (found.outcome == storage::Resync::Outcome::kFound) {
+            damage.end_position = from + found.position;
+            damage.next_offset = found.offset;
+            damage.has_intact_after = true;
+            expected_ = found.offset;
+            break;
+        }
+        const bool needs_more = found.outcome == storage::Resync::Outcome::kMoreBytes;
+        if (!needs_more && found.position == 0) break;
+        from += found.position;
+        wanted = needs_more ? std::max(found.bytes_needed, kWindowBytes) : kWindowBytes;
     }
     position_ = damage.end_position;
     return damage;
