@@ -268,6 +268,51 @@ TEST_CASE("records must keep within their own lengths") {
     }
 }
 
+TEST_CASE("records larger than the window are held to the same rules") {
+    constexpr std::int32_t kLarge = 50'000;
+    /// A record of a large value and what stands behind it.
+    const auto record_with = [](std::int32_t value_size, const Bytes& behind, int length_error) {
+        Bytes body = {0, 0, 0, 0x01};
+        std::uint8_t number[codec::kVarintBytesMax];
+        std::uint8_t* after = codec::write_varint(number, value_size);
+        body.insert(body.end(), number, after);
+        body.insert(body.end(), kLarge, 'v');
+        body.insert(body.end(), behind.begin(), behind.end());
+        after = codec::write_varint(number, static_cast<std::int32_t>(body.size()) + length_error);
+        Bytes record(number, after);
+        record.insert(record.end(), body.begin(), body.end());
+        return record;
+    };
+    const struct {
+        Bytes record;
+        bool is_good;
+    } cases[] = {
+        {record_with(kLarge, {0}, 0), true},
+        {record_with(kLarge, {0x02, 0x02, 'h', 0x01}, 0), true},
+        {record_with(kLarge, {0x02, 0x00, 0x00}, 0), true},
+        {record_with(kLarge, {0x02, 0x01, 0x01}, 0), false},       // a header with a null key
+        {record_with(kLarge, {0x04, 0x02, 'h', 0x01}, 0), false},  // a header too few
+        {record_with(kLarge, {0x01}, 0), false},                   // a negative header count
+        {record_with(kLarge, {0, 0}, 0), false},                   // bytes behind the headers
+        {record_with(kLarge, {0, 0, 0, 0}, -3), false},            // bytes behind the record
+        {record_with(kLarge + 1, {0}, 0), false},
+        {record_with(kLarge + 2, {0}, 0), false},
+        {record_with(INT32_MAX, {0}, 0), false},
+        {record_with(kLarge - 1, {0}, 0), false},
+        {record_with(kLarge, {0}, 1), false},
+        {record_with(kLarge, {0}, -1), false},
+    };
+    for (const auto& [record, is_good] : cases) {
+        CAPTURE(record.size());
+        for (const Compression compression : kAll) {
+            CAPTURE(compression_name(compression));
+            const Bytes batch = batch_of(record, 1, compression);
+            CHECK(validate(batch).has_value() == is_good);
+            CHECK(reader_accepts(batch) == is_good);
+        }
+    }
+}
+
 TEST_CASE("a bomb is refused at the limit") {
     BatchBuilder builder({.compression = Compression::kZstd});
     const Bytes zeros(1'000'000);
@@ -314,13 +359,19 @@ TEST_CASE("limits and the header's rules have errors of their own") {
 }
 
 TEST_CASE("keys are asked of every record of a compacted topic") {
-    BatchBuilder builder({});
-    for (int index = 0; index < 50; ++index) builder.append(Timestamp{1}, as_bytes("k"), {});
-    const BatchBuilder with_keys = builder;
-    CHECK(validate(BatchBuilder(with_keys).build()->view(), {.needs_keys = true}));
-    builder.append(Timestamp{1}, {}, {});
-    for (int index = 0; index < 50; ++index) builder.append(Timestamp{1}, as_bytes("k"), {});
-    CHECK(validate(builder.build()->view(), {.needs_keys = true}).error() == Error::kMissingKey);
+    // The lean loop takes batches of our time, the general step those that begin near 1970.
+    for (const Timestamp timestamp : {Timestamp{1}, Timestamp{1'700'000'000'000}}) {
+        for (const int without_key : {-1, 0, 50, 99}) {
+            BatchBuilder builder({});
+            for (int index = 0; index < 100; ++index) {
+                const auto key = index == without_key ? std::optional<ByteView>{} : as_bytes("k");
+                builder.append(timestamp, key, {});
+            }
+            const auto checked = validate(builder.build()->view(), {.needs_keys = true});
+            CHECK(checked.has_value() == (without_key < 0));
+            if (!checked) CHECK(checked.error() == Error::kMissingKey);
+        }
+    }
 }
 
 TEST_CASE("recompression keeps everything but the codec") {
