@@ -1,8 +1,5 @@
 #include "protocol/frame.h"
 
-#include "base/assert.h"
-#include "base/result.h"
-
 namespace dlog::protocol {
 
 Result<RequestStart> read_request_start(ByteView frame) {
@@ -16,13 +13,15 @@ Result<RequestStart> read_request_start(ByteView frame) {
 }
 
 Result<RequestHeader> decode_request_header(Reader& reader) {
-    DLOG_TRY_ASSIGN(const RequestStart start, read_request_start(reader.rest()));
-    const ApiInfo* const api = find_api(start.api_key);
-    if (api == nullptr || api->is_removed()) {
+    const Result<RequestStart> start = read_request_start(reader.rest());
+    const ApiInfo* const api = start ? find_api(start->api_key) : nullptr;
+    if (!start) {
+        reader.fail(start.error().fault);
+    } else if (api == nullptr || api->is_removed()) {
         reader.fail(Fault::kUnsupportedVersion);
-        return std::unexpected(reader.error());
     }
-    return RequestHeader::decode(reader, request_header_version(api->key, start.api_version));
+    if (!reader.ok()) return std::unexpected(reader.error());
+    return RequestHeader::decode(reader, request_header_version(api->key, start->api_version));
 }
 
 Result<ResponseHeader> decode_response_header(Reader& reader, ApiKey key, std::int16_t version) {
