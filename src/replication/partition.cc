@@ -220,7 +220,8 @@ void Partition::after_lost(const storage::LostRange& lost, DiskError error, std:
 // Syncing: from the files to stable storage.
 
 void Partition::start_syncing() {
-    if (is_syncing_) return;
+    // After a failed sync nothing may be called persisted before the log has gone back.
+    if (is_syncing_ || has_failed_sync_) return;
     is_syncing_ = true;
     services_.ports.spawn.spawn(sync_loop(shared_from_this()));
 }
@@ -240,6 +241,10 @@ Task<void> Partition::sync_loop(std::shared_ptr<Partition> self) {
                 self->has_failed_sync_ = true;
             } else {
                 self->after_lost(log.sync_failed(), synced.error(), "a sync failed");
+                // What a failed sync left in the system's cache reads as if it were safe, and
+                // another sync would not write it again: it must be gone from the files before
+                // this node or the next one looks there.
+                if (log.has_unwritten()) self->start_writing();
             }
             break;
         }
@@ -350,6 +355,9 @@ Task<void> Partition::drain(bool is_clean) {
     DLOG_ASSERT(is_closed_);
     while (work_.held() > 0) co_await work_.left().wait();
     if (is_clean) {
+        // A cut that failed after a loss is tried again; what it would leave must not come back.
+        if (log_->has_unwritten()) start_writing();
+        while (work_.held() > 0) co_await work_.left().wait();
         // Under write.caching the last bytes may still be unsynced.
         if (log_->unsynced_bytes() > 0) start_syncing();
         while (work_.held() > 0) co_await work_.left().wait();
