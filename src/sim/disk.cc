@@ -1,6 +1,7 @@
 #include "sim/disk.h"
 
 #include <algorithm>
+#include <cstdio>
 #include <utility>
 
 #include "base/assert.h"
@@ -71,6 +72,7 @@ std::vector<std::uint8_t> HostDisk::contents(std::string_view path) const {
 
 void HostDisk::lose_power() {
     ++life;
+    failed_syncs = 0;
     image.lose_power(random);
     for (const std::string& path : image.files_under("/")) {
         loop.effects().fold_text(path);
@@ -80,6 +82,7 @@ void HostDisk::lose_power() {
 
 void HostDisk::forget_handles() {
     ++life;
+    failed_syncs = 0;
     image.forget_handles();
 }
 
@@ -91,6 +94,12 @@ Pause SimDisk::busy(const Latency& latency) {
 }
 
 void SimDisk::fold(std::string_view operation, std::string_view path, std::uint64_t number) {
+    if (host_.is_traced) {
+        std::fprintf(stderr, "%12.6f disk %.*s %.*s %llu\n",
+                     Duration{host_.loop.now().ns}.seconds(), static_cast<int>(operation.size()),
+                     operation.data(), static_cast<int>(path.size()), path.data(),
+                     static_cast<unsigned long long>(number));
+    }
     host_.loop.effects().fold(Effect::kDisk, number);
     host_.loop.effects().fold_text(operation);
     host_.loop.effects().fold_text(path);
@@ -139,6 +148,7 @@ Task<DiskResult<void>> SimDisk::write(FilePtr file, std::uint64_t position,
     };
     const DiskResult<void> first = put(position, all.first(early));
     co_await busy(host_.options.write);
+    fold("written", file->path(), position + bytes.size());
     if (!first) co_return unexpected(first.error());
     ByteView rest = all.subspan(early);
     if (happens(random_, host_.options.write_error)) {
@@ -152,9 +162,12 @@ Task<DiskResult<void>> SimDisk::write(FilePtr file, std::uint64_t position,
 Task<DiskResult<void>> SimDisk::sync(std::vector<FilePtr> files,
                                      std::vector<std::string> directories) {
     const std::uint64_t until = host_.image.sequence();
+    for (const FilePtr& file : files) fold("sync begins", file->path(), until);
     co_await busy(host_.options.sync);
     fold("sync", "", files.size() + directories.size());
     if (happens(random_, host_.options.sync_error)) {
+        ++host_.failed_syncs;
+        for (const FilePtr& file : files) fold("sync failed", file->path(), until);
         for (const FilePtr& file : files) {
             Image::fail_sync_of_file(inode_of(*file), until, random_);
         }

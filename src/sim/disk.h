@@ -32,7 +32,9 @@ class HostDisk {
     Random random;
     Instant stalled_until{0};
     std::uint64_t life = 1;
-    std::uint64_t syncs = 0;  // how many sync calls have ended well
+    std::uint64_t syncs = 0;         // how many sync calls have ended well
+    std::uint64_t failed_syncs = 0;  // in this life
+    bool is_traced = false;          // operations are printed to stderr
 
     /// No operation ends before `until`.
     void stall(Instant until) { stalled_until = until; }

@@ -9,8 +9,9 @@ namespace dlog::simtest {
 
 namespace {
 
-/// One fault shows itself in many records; the first few tell enough.
-constexpr std::size_t kFailuresMax = 6;
+/// One fault shows itself in many records; the first two of a kind tell enough.
+constexpr std::size_t kFailuresOfAKind = 2;
+constexpr std::size_t kFailuresMax = 40;
 
 }  // namespace
 
@@ -27,7 +28,11 @@ std::string History::text_of(RecordName name) {
 }
 
 void History::fail(std::string what) {
-    if (failures_.size() < kFailuresMax) failures_.push_back(std::move(what));
+    // The same words with other numbers are the same kind.
+    std::string kind = what;
+    std::erase_if(kind, [](char c) { return c >= '0' && c <= '9'; });
+    const bool is_news = ++kinds_[kind] <= kFailuresOfAKind && failures_.size() < kFailuresMax;
+    if (is_news) failures_.push_back(std::move(what));
 }
 
 void History::complain(const LogState& log, std::int64_t offset, const std::string& what) {

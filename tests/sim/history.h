@@ -78,6 +78,7 @@ class History {
 
     std::vector<LogState> logs_;
     std::vector<std::string> failures_;
+    std::map<std::string, std::uint64_t> kinds_;
     std::uint64_t acknowledged_records_ = 0;
     std::uint64_t seen_records_ = 0;
     std::uint64_t corrupt_refusals_ = 0;
