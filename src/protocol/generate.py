@@ -81,7 +81,8 @@ def declaration(field):
     if field.is_array or field.type not in SCALARS - {"uuid"}:
         return f"{plain_type(field)} {member(field)};"
     if field.type == "error":
-        initial = f"static_cast<protocol::ErrorCode>({field.default})" if field.default else "protocol::ErrorCode::kNone"
+        initial = f"static_cast<protocol::ErrorCode>({field.default})"
+        initial = initial if field.default else "protocol::ErrorCode::kNone"
     elif field.type == "bool":
         initial = "true" if field.default else "false"
     else:
@@ -444,8 +445,8 @@ def emit_cases(files, room, number):
             out("void fill([[maybe_unused]] Random& random, [[maybe_unused]] std::int16_t v, "
                 f"[[maybe_unused]] {struct_type(message, struct)}& x) {{")
             for f in struct.fields:
-                tests = [condition(f.versions, struct.versions)] + (["random.chance(1, 2)"] if f.tag is not None else [])
-                test = " && ".join(part for part in tests if part)
+                often = "" if f.tag is None else "random.chance(1, 2)"
+                test = " && ".join(part for part in [condition(f.versions, struct.versions), often] if part)
                 out(f"    if ({test}) {fill_statement(f)}" if test else f"    {fill_statement(f)}")
             out("}", "")
     out("}  // namespace", "")

@@ -356,7 +356,7 @@ class Parser:
             self.check_struct(message, struct)
 
     def resolve(self, message, struct, versions, path):
-        """Fills the versions of a struct's fields and of what they contain, and collects the structs inner ones first."""
+        """Fills the versions of a struct's fields and of what they contain; collects the structs, inner ones first."""
         if struct.name in path:
             self.fail(f"struct {struct.name} contains itself", struct.line)
         struct.versions = struct.versions.hull(versions)
