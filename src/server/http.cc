@@ -117,6 +117,7 @@ port::Task<port::NetResult<port::Endpoint>> HttpServer::start(port::Endpoint end
 port::Task<void> HttpServer::stop() {
     gate_.close();
     if (listener_ != nullptr) listener_->close();
+    for (port::Connection* connection : connections_) connection->close();
     while (gate_.held() > 0) std::ignore = co_await gate_.left().wait();
     listener_.reset();
 }
@@ -131,14 +132,14 @@ port::Task<void> HttpServer::accept_loop([[maybe_unused]] port::Gate::Hold hold)
             co_await port::sleep_for(ports_.clock, milliseconds(100));
             continue;
         }
-        if (connections_ >= kConnectionsMax) continue;  // dropping it closes it
+        if (connections_.size() >= kConnectionsMax) continue;  // dropping it closes it
         ports_.spawn.spawn(serve(gate_.enter(), *std::move(connection)));
     }
 }
 
 port::Task<void> HttpServer::serve([[maybe_unused]] port::Gate::Hold hold,
                                    port::ConnectionPtr connection) {
-    ++connections_;
+    connections_.insert(connection.get());
     {
         const CloseAfter deadline(ports_.clock, *connection, kTimeout);
         const std::string head = co_await read_head(*connection);
@@ -157,8 +158,8 @@ port::Task<void> HttpServer::serve([[maybe_unused]] port::Gate::Hold hold,
             std::ignore = co_await connection->write(std::move(parts));
         }
     }
+    connections_.erase(connection.get());
     connection->close();
-    --connections_;
 }
 
 }  // namespace dlog::server

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -44,7 +45,7 @@ struct HttpRequest {
 class HttpServer {
   public:
     static constexpr std::size_t kHeadBytesMax = 8192;
-    static constexpr std::uint64_t kConnectionsMax = 64;
+    static constexpr std::size_t kConnectionsMax = 64;
     static constexpr Duration kTimeout = seconds(10);
 
     HttpServer(const port::Ports& ports, HttpHandler& handler) : ports_(ports), handler_(handler) {}
@@ -53,7 +54,7 @@ class HttpServer {
 
     /// Starts serving; the bound address, with the real port when 0 was asked for.
     port::Task<port::NetResult<port::Endpoint>> start(port::Endpoint endpoint);
-    /// Returns when nothing is under way any more.
+    /// Closes all connections, and returns when nothing is under way any more.
     port::Task<void> stop();
 
   private:
@@ -65,7 +66,7 @@ class HttpServer {
     HttpHandler& handler_;
     port::ListenerPtr listener_;
     port::Gate gate_;
-    std::uint64_t connections_ = 0;
+    std::set<port::Connection*> connections_;
 };
 
 }  // namespace dlog::server
