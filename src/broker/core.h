@@ -46,11 +46,11 @@ struct Core {
         : ports(core_ports),
           config(node_config),
           shared(node_shared),
-          shard(core_ports, {.data_dir = node_config.data_dir,
-                             .tail_bytes = node_config.tail_bytes,
-                             .max_open_files = node_config.open_files_max,
-                             .retention_interval = node_config.retention_interval,
-                             .checkpoint_interval = node_config.checkpoint_interval}),
+          shard(ports, {.data_dir = node_config.data_dir,
+                        .tail_bytes = node_config.tail_bytes,
+                        .max_open_files = node_config.open_files_max,
+                        .retention_interval = node_config.retention_interval,
+                        .checkpoint_interval = node_config.checkpoint_interval}),
           sessions(node_config.fetch_session_slots_max),
           budget(node_config.request_memory_bytes_max) {}
     Core(const Core&) = delete;
