@@ -69,12 +69,17 @@ class CheckAgainstJarTest(unittest.TestCase):
         extra = {"name": "PongRequest", "apiKey": 501, "validVersions": "0", "fields": []}
         self.assertNotEqual(self.compare(DEFINITIONS | {"PongRequest": extra}), [])
 
-    @unittest.skipIf(check_against_jar.find_jar() is None, "no kafka-clients jar at hand")
-    def test_the_schema_files_are_the_same_as_the_jar(self):
-        files = parse_files((Path(check_against_jar.__file__).parent / "schema").glob("*.kafka"))
-        definitions = check_against_jar.load_definitions(check_against_jar.find_jar())
-        self.assertEqual(check_against_jar.compare(files, definitions).differences, [])
-        self.assertEqual(len(definitions), 203)
+
+if check_against_jar.find_jar() is None:
+    print(f"skipped: no kafka-clients {check_against_jar.JAR_VERSION} jar at hand to compare with")
+else:
+
+    class JarTest(unittest.TestCase):
+        def test_the_schema_files_are_the_same_as_the_jar(self):
+            files = parse_files((Path(check_against_jar.__file__).parent / "schema").glob("*.kafka"))
+            definitions = check_against_jar.load_definitions(check_against_jar.find_jar())
+            self.assertEqual(check_against_jar.compare(files, definitions).differences, [])
+            self.assertEqual(len(definitions), 203)
 
 
 if __name__ == "__main__":

@@ -28,8 +28,9 @@ def build() -> Outcome:
 
 @group
 def checks() -> Outcome:
-    """layers, ratchets, rooms, paths, format, and the checks' own tests"""
-    return programs.checks("layers", "ratchets", "rooms", "paths", "format") + programs.pytest("tools/check")
+    """layers, ratchets, rooms, paths, format, the checks' own tests, and those of the message schemas"""
+    tests = programs.pytest("tools/check") + programs.pytest("src/protocol")
+    return programs.checks("layers", "ratchets", "rooms", "paths", "format") + tests
 
 
 @group
