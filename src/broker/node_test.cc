@@ -598,9 +598,11 @@ TEST_CASE("topics are created, grown, described and deleted") {
 
 Task<void> produce_idempotently(Wire& wire) {
     co_await create_topic(wire, "t", 1);
-    const auto id = co_await call(wire, 4, protocol::InitProducerIdRequest{});
+    const auto id =
+        co_await call(wire, 4, protocol::InitProducerIdRequest{.transactional_id = std::nullopt});
     CHECK(id.message.error_code == ErrorCode::kNone);
-    const auto other = co_await call(wire, 4, protocol::InitProducerIdRequest{});
+    const auto other =
+        co_await call(wire, 4, protocol::InitProducerIdRequest{.transactional_id = std::nullopt});
     CHECK(other.message.producer_id != id.message.producer_id);
     protocol::InitProducerIdRequest transactional;
     transactional.transactional_id = "tx";
@@ -628,7 +630,7 @@ TEST_CASE("an idempotent producer's duplicate has its first offset, and a gap is
 Task<void> produce_badly(Wire& wire) {
     co_await create_topic(wire, "t", 1, {{"max.message.bytes", "1000"}});
     Buffer bad_crc = batch_of({"a"});
-    bad_crc.mutable_data()[70] ^= 1;
+    bad_crc.mutable_data()[65] ^= 1;
     CHECK((co_await produce(wire, "t", 0, bad_crc)).error_code == ErrorCode::kCorruptMessage);
     const Buffer large = batch_of({std::string(2000, 'x')});
     CHECK((co_await produce(wire, "t", 0, large)).error_code == ErrorCode::kMessageTooLarge);
