@@ -14,7 +14,7 @@ constexpr const char* kHelp = R"(kload MODE HOST:PORT TOPIC [options]
   consume     fetch --records records from the start of every partition
   roundtrip   produce at --rate; latency from when a record was due to when it was fetched
   create | delete   the topic, and wait until it has leaders
-  --partitions N (1)      --record-size BYTES (100)   --batch-records N (100)   --records N (1000000)
+  --partitions N (1)    --record-size BYTES (100)   --batch-records N (100)   --records N (1000000)
   --connections N (1)     --in-flight N (5)           --bundle N (1) partitions in one request
   --acks -1|0|1 (-1)      --codec none|lz4            --idempotent
   --rate RECORDS_A_SECOND (0: as fast as it goes)     --warmup N (0) records before anything counts
