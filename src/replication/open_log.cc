@@ -78,15 +78,21 @@ Task<Result<std::unique_ptr<storage::Log>>> open_log(ShardServices& services,
 
     storage::RecoveryInput input{.config = config, .now = services.ports.clock.wall_now()};
     if (checkpoint->has_value()) input.checkpoint = (*checkpoint)->view();
-    input.names = *std::move(names);
+    input.names = **std::move(names);
     storage::Recovery machine(std::move(input));
     DLOG_CO_TRY_ASSIGN(storage::RecoveredLog recovered,
                        co_await recover(services, folder, machine));
     report(services, folder, recovered);
+    if (recovered.must_stay_offline) {
+        co_return unexpected(cannot_open(services, folder, DiskError::kIo));
+    }
 
+    // Renamed and removed segments must not come back: by then the log may have grown to where they
+    // begin.
+    const bool has_unsynced = !recovered.unsynced_segments.empty() || !recovered.repairs.empty();
     const auto repaired = co_await folder.perform(std::move(recovered.repairs));
     if (!repaired) co_return unexpected(cannot_open(services, folder, repaired.error()));
-    if (!recovered.unsynced_segments.empty()) {
+    if (has_unsynced) {
         const auto synced = co_await folder.sync(std::move(recovered.unsynced_segments));
         if (!synced) co_return unexpected(cannot_open(services, folder, synced.error()));
     }

@@ -234,6 +234,7 @@ Result<LogImage> decode_checkpoint(ByteView file) {
 LogImage empty_image(Offset start_offset) {
     LogImage image;
     image.log_start_offset = start_offset;
+    image.is_clean = true;
     image.segments.push_back({.base_offset = start_offset, .end_offset = start_offset});
     return image;
 }

@@ -24,7 +24,8 @@ struct LogImage {
     std::vector<Segment> segments;
     /// Timestamp of the active segment's first batch, for segment.ms.
     Timestamp active_first_timestamp = kNoTimestamp;
-    /// Nothing was written after the recovery point: the node was stopped in order.
+    /// The log ends at the recovery point: the node was stopped in order. For whoever looks at the
+    /// file; recovery checks the end in any case.
     bool is_clean = false;
     std::vector<EpochStart> epochs;
     ProducerMap producers;

@@ -36,6 +36,7 @@ Log::Log(LogConfig config, LogImage image, SegmentIndex index, bool has_active_f
     for (const EpochStart& epoch : image.epochs) epochs_.append(epoch.epoch, epoch.start_offset);
     for (const auto& [id, state] : image.producers) producers_.restore(id, state);
     marks_.push_back(mark_here());
+    is_dirty_ = !image.is_clean;
 }
 
 // --- Appending
@@ -162,11 +163,8 @@ void Log::drop_segments_after(const Mark& mark) {
         const Offset base = active().base_offset;
         size_bytes_ -= active().size_bytes;
         verified_.forget(base, 0);
-        const auto is_same = [&](const WriteStep& step) {
-            const auto* remove = std::get_if<RemoveSegment>(&step);
-            return remove != nullptr && remove->segment == base;
-        };
-        if (std::ranges::none_of(repairs_, is_same)) repairs_.push_back(RemoveSegment{base});
+        forget_repairs(base);
+        repairs_.push_back(RemoveSegment{base});
         segments_.pop_back();
         if (active().base_offset > mark.segment.base_offset) continue;
         // The segment that was active at the mark grows again.
@@ -175,6 +173,16 @@ void Log::drop_segments_after(const Mark& mark) {
         active_index_ = *sealed->index;
         sealed_.erase(sealed, sealed_.end());
     }
+}
+
+/// A later repair of the same file takes the place of an earlier one, which might find it gone.
+void Log::forget_repairs(Offset segment) {
+    std::erase_if(repairs_, [&](const WriteStep& step) {
+        const auto* cut = std::get_if<TruncateSegment>(&step);
+        const auto* remove = std::get_if<RemoveSegment>(&step);
+        return (cut != nullptr && cut->segment == segment) ||
+               (remove != nullptr && remove->segment == segment);
+    });
 }
 
 LostRange Log::go_back_to_last_mark() {
@@ -201,13 +209,8 @@ LostRange Log::go_back_to_last_mark() {
     }
     last_created_ = std::min(last_created_, mark.segment.base_offset);
     if (!has_file) return lost;  // CreateSegment will empty it.
-    const TruncateSegment cut{mark.at.segment, mark.at.position};
-    const auto is_same = [&](const WriteStep& step) {
-        const auto* truncate = std::get_if<TruncateSegment>(&step);
-        return truncate != nullptr && truncate->segment == cut.segment &&
-               truncate->size_bytes == cut.size_bytes;
-    };
-    if (std::ranges::none_of(repairs_, is_same)) repairs_.push_back(cut);
+    forget_repairs(mark.at.segment);
+    repairs_.push_back(TruncateSegment{mark.at.segment, mark.at.position});
     return lost;
 }
 
@@ -262,6 +265,11 @@ WritePlan Log::take_writes() {
 void Log::written() {
     DLOG_ASSERT(is_writing_);
     is_writing_ = false;
+    for (std::size_t i = 0; i < plan_.repair_count; ++i) {
+        if (const auto* cut = std::get_if<TruncateSegment>(&repairs_[i])) {
+            unsynced_cuts_.push_back({++cut_count_, cut->segment});
+        }
+    }
     repairs_.erase(repairs_.begin(),
                    repairs_.begin() + static_cast<std::ptrdiff_t>(plan_.repair_count));
     last_created_ = plan_.last_created;
@@ -286,11 +294,12 @@ SyncTarget Log::sync_target() {
     const std::size_t written = marks_.size() - (is_writing_ ? 2 : 1);
     Mark& mark = marks_[written];
     const LogPosition& from = marks_.front().at;
+    if (mark.at.offset == from.offset) return {.end_offset = mark.at.offset};
     SyncTarget target{.end_offset = mark.at.offset,
                       .changes_folder = folder_changes_ != folder_changes_synced_,
                       .folder_changes = folder_changes_,
+                      .cuts = cut_count_,
                       .mark_id = mark.id};
-    if (mark.at.offset == from.offset) return target;
     if (written > 0) mark.is_sync_target = true;
     auto segment = std::ranges::lower_bound(segments_, from.segment, {}, &Segment::base_offset);
     for (; segment != segments_.end() && segment->base_offset <= mark.at.segment; ++segment) {
@@ -298,13 +307,16 @@ SyncTarget Log::sync_target() {
         const bool is_last = segment->base_offset == mark.at.segment;
         const std::uint64_t begin = is_first ? from.position : 0;
         const std::uint64_t end = is_last ? mark.at.position : segment->size_bytes;
-        if (end > begin) target.segments.push_back(segment->base_offset);
+        const bool is_cut = std::ranges::find(unsynced_cuts_, segment->base_offset,
+                                              &Cut::segment) != unsynced_cuts_.end();
+        if (end > begin || is_cut) target.segments.push_back(segment->base_offset);
     }
     return target;
 }
 
 void Log::persisted(const SyncTarget& target) {
     folder_changes_synced_ = std::max(folder_changes_synced_, target.folder_changes);
+    std::erase_if(unsynced_cuts_, [&](const Cut& cut) { return cut.number <= target.cuts; });
     const auto mark = std::ranges::find(marks_, target.mark_id, &Mark::id);
     if (mark == marks_.begin() || mark == marks_.end()) return;
     const Offset from = marks_.front().segment.base_offset;
@@ -491,6 +503,7 @@ Retired Log::apply_retention(Timestamp now, Offset committed) {
         std::erase_if(sealed_, [&](const SealedIndex& sealed) {
             return sealed.segment == segment.base_offset;
         });
+        forget_repairs(segment.base_offset);
     }
     size_bytes_ -= retired.size_bytes;
     for (Mark& mark : marks_) {

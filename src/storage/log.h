@@ -47,6 +47,7 @@ struct SyncTarget {
     std::vector<Offset> segments;  ///< The .log files to sync, none when there is nothing to do.
     bool changes_folder = false;   ///< Sync the partition's folder too.
     std::uint64_t folder_changes = 0;
+    std::uint64_t cuts = 0;
     std::uint64_t mark_id = 0;
 };
 
@@ -221,6 +222,7 @@ class Log {
     [[nodiscard]] const Mark& written_mark() const;
     void merge_marks();
     LostRange go_back_to_last_mark();
+    void forget_repairs(Offset segment);
     void drop_segments_after(const Mark& mark);
     void add_segment_writes(WritePlan& plan, const Segment& segment, const LogPosition& from);
     [[nodiscard]] std::optional<std::size_t> find_segment(Offset offset) const;
@@ -253,6 +255,14 @@ class Log {
     std::uint64_t folder_changes_synced_ = 0;
     /// Steps that put the files back after a failure; done before anything else.
     std::vector<WriteStep> repairs_;
+    /// Segments that were cut back and not synced since, oldest first. Nothing behind them may be
+    /// called persisted before: what was cut off could come back in its place.
+    struct Cut {
+        std::uint64_t number = 0;
+        Offset segment;
+    };
+    std::vector<Cut> unsynced_cuts_;
+    std::uint64_t cut_count_ = 0;
 
     std::uint64_t persisted_since_checkpoint_ = 0;
     bool is_checkpoint_urgent_ = false;

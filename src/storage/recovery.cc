@@ -43,24 +43,25 @@ Recovery::Recovery(const RecoveryInput& input) : config_(input.config), now_(inp
     if (input.checkpoint) {
         auto image = decode_checkpoint(*input.checkpoint);
         has_checkpoint_ = image.has_value();
-        if (image) out_.image = *std::move(image);
-        if (!image) {
+        is_checkpoint_damaged_ = !has_checkpoint_;
+        if (image) {
+            out_.image = *std::move(image);
+        } else {
             out_.notes.push_back({.kind = RecoveryNote::Kind::kCheckpointDamaged,
                                   .file = std::string(kCheckpointFileName),
                                   .size_bytes = input.checkpoint->size(),
                                   .reason = DamageReason::kBadCrc});
         }
     }
-    if (input.names) {
-        set_names(*input.names);
-    } else if (has_checkpoint_) {
-        begin();
+    take_names(input.names);
+    if (has_checkpoint_) {
+        begin_from_checkpoint();
+    } else {
+        begin_from_names();
     }
 }
 
-void Recovery::set_names(const std::vector<std::string>& names) {
-    DLOG_ASSERT(!has_names_ && !has_begun_);
-    has_names_ = true;
+void Recovery::take_names(const std::vector<std::string>& names) {
     for (const std::string& name : names) {
         const auto parsed = parse_segment_file_name(name);
         if (parsed && parsed->kind == FileKind::kLog) listed_.push_back(parsed->base_offset);
@@ -68,16 +69,6 @@ void Recovery::set_names(const std::vector<std::string>& names) {
         out_.notes.push_back({.kind = RecoveryNote::Kind::kForeignFile, .file = name});
     }
     std::ranges::sort(listed_);
-    begin();
-}
-
-void Recovery::begin() {
-    has_begun_ = true;
-    if (has_checkpoint_) {
-        begin_from_checkpoint();
-    } else {
-        begin_from_names();
-    }
 }
 
 void Recovery::add_note(RecoveryNote::Kind kind, Offset segment, std::uint64_t position,
@@ -121,10 +112,10 @@ void Recovery::begin_from_checkpoint() {
     for (const EpochStart& epoch : out_.image.epochs)
         epochs_.append(epoch.epoch, epoch.start_offset);
     for (const auto& [id, state] : out_.image.producers) producers_.restore(id, state);
-    if (has_names_) check_names_against_checkpoint();
+    check_names_against_checkpoint();
 
     index_ = SegmentIndex(active());
-    if (has_names_ && !is_listed(active().base_offset)) {
+    if (!is_listed(active().base_offset)) {
         if (!active().is_empty()) return lose_active(DamageReason::kMissingFile);
         return set_aside_from(active().end_offset);
     }
@@ -221,8 +212,8 @@ void Recovery::end_of_tail_segment() {
     }
     const Offset end = active().end_offset;
     if (active().is_empty()) return set_aside_from(base + 1);
-    if (has_names_ && !is_listed(end)) return set_aside_from(base + 1);
-    // A segment begins where this one ends, if there is one.
+    if (!is_listed(end)) return set_aside_from(base + 1);
+    // The next segment begins where this one ends.
     start_scan(end);
 }
 
@@ -234,7 +225,7 @@ void Recovery::begin_from_names() {
         out_.image = empty_image();
         return;
     }
-    if (out_.notes.empty() || out_.notes.front().kind != RecoveryNote::Kind::kCheckpointDamaged) {
+    if (!is_checkpoint_damaged_) {
         out_.notes.push_back({.kind = RecoveryNote::Kind::kCheckpointMissing,
                               .file = std::string(kCheckpointFileName),
                               .reason = DamageReason::kMissingFile});
@@ -415,7 +406,7 @@ void Recovery::feed_unreadable() {
 }
 
 RecoveredLog Recovery::finish() {
-    DLOG_ASSERT(has_begun_ && !need());
+    DLOG_ASSERT(!need());
     if (index_.base_offset() != active().base_offset ||
         index_.covers_to() != IndexEntry{active().end_offset, active().size_bytes}) {
         index_ = SegmentIndex(active());
@@ -423,7 +414,7 @@ RecoveredLog Recovery::finish() {
     out_.active_index = std::move(index_);
     out_.image.epochs.assign(epochs_.entries().begin(), epochs_.entries().end());
     out_.image.producers = producers_.states();
-    if (out_.scanned_bytes > 0 || out_.needs_checkpoint) out_.image.is_clean = false;
+    out_.image.is_clean = !out_.needs_checkpoint;
     return std::move(out_);
 }
 

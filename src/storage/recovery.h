@@ -72,13 +72,12 @@ struct RecoveryInput {
     Timestamp now;
     /// The contents of log.checkpoint; nothing when there is none.
     std::optional<ByteView> checkpoint;
-    /// The folder's entries; nothing when the driver did not list it, which is allowed while
-    /// `needs_names` is false: then the files of sealed segments are missed only when they are
-    /// read.
-    std::optional<std::vector<std::string>> names;
+    /// The folder's entries. They are needed with a good checkpoint too: a file that a failed write
+    /// left behind must not be taken for what follows the log's end.
+    std::vector<std::string> names;
 };
 
-/// Usage: set_names if needs_names(); while (need()) read and feed; then finish(). Does not touch
+/// Usage: while (need()) read and feed; then finish(). Does not touch
 /// the segments that a good checkpoint vouches for, whatever their number.
 ///
 /// Behind the recovery point the first invalid batch ends the log. Without a checkpoint nobody
@@ -87,10 +86,6 @@ struct RecoveryInput {
 class Recovery {
   public:
     explicit Recovery(const RecoveryInput& input);
-
-    /// The folder has to be listed: there is no good checkpoint.
-    [[nodiscard]] bool needs_names() const { return !has_checkpoint_ && !has_names_; }
-    void set_names(const std::vector<std::string>& names);
 
     [[nodiscard]] std::optional<NeedBytes> need() const;
     /// The bytes asked for; fewer mean that the file ends there.
@@ -102,7 +97,7 @@ class Recovery {
     [[nodiscard]] RecoveredLog finish();
 
   private:
-    void begin();
+    void take_names(const std::vector<std::string>& names);
     void begin_from_checkpoint();
     void begin_from_names();
     void check_names_against_checkpoint();
@@ -126,8 +121,7 @@ class Recovery {
     LogConfig config_;
     Timestamp now_;
     bool has_checkpoint_ = false;
-    bool has_names_ = false;
-    bool has_begun_ = false;
+    bool is_checkpoint_damaged_ = false;
     std::vector<Offset> listed_;  ///< Base offsets of the .log files there are, ascending.
     RecoveredLog out_;
     EpochList epochs_;
