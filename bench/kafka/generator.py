@@ -1,7 +1,7 @@
 """Our own generator (bench/load/kload), and the floors (bench/floor): what the work costs without a broker around it.
 
-kload sends batches that it encoded before and discards what it fetches, so that the broker is the limit. A floor program
-takes the same requests from it.
+kload sends batches that it encoded before and discards what it fetches, so that the broker is the limit. A floor
+program takes the same requests from it.
 """
 
 import json
@@ -15,7 +15,7 @@ BATCH_BYTES = 64 * 1024
 
 
 def options(case) -> list[str]:
-    """What a case asks for, in kload's words. Batches are as full as librdkafka's at its default size in 1 partition."""
+    """What a case asks for, in kload's words: batches of 64 KiB, up to 16 partitions in one request."""
     size, partitions = case.driver["size"], case.partitions
     per_batch = max(1, min(BATCH_BYTES // size, case.driver.get("batch_records", 1 << 20)))
     words = {"partitions": partitions, "record-size": size, "batch-records": per_batch, "acks": -1}

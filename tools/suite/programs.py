@@ -135,9 +135,46 @@ def pytest(folder: str, *arguments: str) -> Outcome:
     return outcome
 
 
+SEEDS = re.compile(r"^level (\w+): (\d+) seeds, (\d+) failed", re.MULTILINE)
+
+
+def seeds(level: str, count: int) -> Outcome:
+    """Each seed is a test case; the program runs it twice and compares."""
+    program = BUILD / "release/src/sim_seeds"
+    code, output = execute([program, "--seeds", 0, count, "--level", level, "--jobs", WORKERS], 900)
+    match = SEEDS.search(output)
+    failed = [line for line in output.split("\n") if line.startswith("replay:") or "; replay:" in line]
+    if match is None or (code != 0 and not failed):
+        failed.append(f"sim_seeds ended with {code}")
+    if failed:
+        show(output)
+    run = int(match[2]) - int(match[3]) if match else 0
+    return Outcome(run if not failed else max(0, run - len(failed)), [f"{level}: {line}" for line in failed])
+
+
+def canary(name: str, count: int) -> Outcome:
+    """A build with a planted bug must be caught, or the checkers see nothing."""
+    program = BUILD / "release/src/sim_seeds"
+    words = ["--seeds", 0, count, "--canary", name, "--expect-failure", "--jobs", WORKERS]
+    code, output = execute([program, *words], 600)
+    if code == 0 and "the canary was caught" in output:
+        return Outcome(1)
+    show(output)
+    return Outcome(failures=[f"the canary '{name}' was not caught"])
+
+
+def canaries() -> list[str]:
+    """The planted bugs that the program offers, from its usage line."""
+    usage = execute([BUILD / "release/src/sim_seeds", "--help"], 20)[1]
+    match = re.search(r"--canary ([\w|]+)", usage)
+    return [name for name in match[1].split("|") if name != "none"] if match else []
+
+
 def simulator() -> Outcome:
-    """Halves of the seeds side by side, then the canaries, which must be caught."""
-    return Outcome()
+    caught = [canary(name, 100) for name in canaries()]
+    if not caught:
+        caught = [Outcome(failures=["sim_seeds names no canary"])]
+    return seeds("node", 500) + seeds("partitions", 500) + sum(caught, Outcome())
 
 
 def fuzz_targets() -> list[str]:
