@@ -147,8 +147,7 @@ def test_a_record_that_is_too_large_is_refused(broker, topic):
 
 def test_a_consumer_at_an_offset_that_is_gone_starts_where_it_is_told(broker, topic):
     CLIENTS["kcat"].produce(broker, topic, "none", 10)
-    settings = {"bootstrap.servers": broker.bootstrap, "group.id": "unused", "auto.offset.reset": "earliest"}
-    consumer = confluent_kafka.Consumer(settings)
+    consumer = CLIENTS["confluent-kafka"].consumer(broker, **{"auto.offset.reset": "earliest"})
     try:
         consumer.assign([confluent_kafka.TopicPartition(topic, 0, 1_000_000)])
         message = consumer.poll(20)

@@ -143,6 +143,11 @@ class Confluent:
     def producer(self, broker, **more):
         return confluent_kafka.Producer({"bootstrap.servers": broker.bootstrap, **more})
 
+    def consumer(self, broker, **more):
+        """The binding demands a group.id, but no group is joined, and nothing is committed to one."""
+        groupless = {"group.id": "unused", "enable.auto.commit": False}
+        return confluent_kafka.Consumer({"bootstrap.servers": broker.bootstrap, **groupless, **more})
+
     def send(self, producer, topic, numbers):
         failures = []
         for i in numbers:
@@ -156,8 +161,7 @@ class Confluent:
         self.send(self.producer(broker, **{"compression.type": codec}), topic, range(count))
 
     def consume(self, broker, topic, count):
-        # The binding demands a group.id, but no group is joined: the partition is assigned.
-        consumer = confluent_kafka.Consumer({"bootstrap.servers": broker.bootstrap, "group.id": "unused"})
+        consumer = self.consumer(broker)
         try:
             beginning = confluent_kafka.OFFSET_BEGINNING
             consumer.assign([confluent_kafka.TopicPartition(topic, 0, beginning)])
@@ -198,7 +202,7 @@ class Confluent:
         assert soon(lambda: topic not in admin.list_topics(timeout=10).topics)
 
     def offset_at(self, broker, topic, millis):
-        consumer = confluent_kafka.Consumer({"bootstrap.servers": broker.bootstrap, "group.id": "unused"})
+        consumer = self.consumer(broker)
         try:
             (found,) = consumer.offsets_for_times([confluent_kafka.TopicPartition(topic, 0, millis)], timeout=10)
             return found.offset
