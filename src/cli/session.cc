@@ -77,7 +77,9 @@ port::Task<void> run_body(const port::Ports* ports, const client::ClusterConfig*
                           SessionBody* body, Duration timeout, int* exit_code) {
     client::Cluster cluster(*ports, *config);
     Session session{*ports, cluster, timeout};
-    *exit_code = co_await (*body)(session);
+    // Nobody there is told at once; a broker that goes away later may come back, and is waited for.
+    const auto first = co_await cluster.any_connection();
+    *exit_code = first ? co_await (*body)(session) : tell(first.error());
     cluster.close();
 }
 

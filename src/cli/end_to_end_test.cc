@@ -1,0 +1,246 @@
+#include <doctest/doctest.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "cli/exit_code.h"
+#include "cli/run.h"
+
+namespace dlog::cli {
+namespace {
+
+namespace fs = std::filesystem;
+using Words = std::vector<std::string>;
+
+std::string contents(const std::string& path) {
+    std::ifstream file(path);
+    std::stringstream text;
+    text << file.rdbuf();
+    return text.str();
+}
+
+/// A process of its own that runs one command. The test program itself never starts a thread, so
+/// that forking is safe.
+struct Process {
+    Process(const Words& words, const std::string& input, const std::string& output,
+            const std::string& errors) {
+        std::fflush(nullptr);
+        pid = ::fork();
+        REQUIRE(pid >= 0);
+        if (pid != 0) return;
+        redirect(input, O_RDONLY, STDIN_FILENO);
+        redirect(output, O_WRONLY | O_CREAT | O_TRUNC, STDOUT_FILENO);
+        redirect(errors, O_WRONLY | O_CREAT | O_TRUNC, STDERR_FILENO);
+        ::_exit(run(words));
+    }
+    static void redirect(const std::string& path, int flags, int fd) {
+        const int file = ::open(path.c_str(), flags, 0600);
+        if (file < 0 || ::dup2(file, fd) < 0) ::_exit(99);
+    }
+    /// The exit code, or 128 and the signal's number.
+    int wait() {
+        int status = 0;
+        REQUIRE(::waitpid(pid, &status, 0) == pid);
+        pid = -1;
+        return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    }
+    ~Process() {
+        if (pid <= 0) return;
+        ::kill(pid, SIGKILL);
+        ::waitpid(pid, nullptr, 0);
+    }
+    Process(const Process&) = delete;
+    Process& operator=(const Process&) = delete;
+    pid_t pid = -1;
+};
+
+struct Outcome {
+    int exit_code = 0;
+    std::string output;
+    std::string errors;
+};
+
+/// A folder of its own, a node in it, and commands that talk to it.
+struct Fixture {
+    Fixture() {
+        char name[] = "/tmp/dlog-end-to-end-XXXXXX";
+        REQUIRE(::mkdtemp(name) != nullptr);
+        folder = name;
+    }
+    ~Fixture() {
+        node.reset();
+        fs::remove_all(folder);
+    }
+
+    void start(Words more = {}) {
+        Words words = {"serve",  "--data-dir",  folder + "/data", "--listen", "127.0.0.1:0",
+                       "--http", "127.0.0.1:0", "--cores",        "2"};
+        words.insert(words.end(), more.begin(), more.end());
+        fs::remove(folder + "/log");
+        node = std::make_unique<Process>(words, "/dev/null", folder + "/out", folder + "/log");
+        for (int i = 0; i < 400; ++i) {
+            const std::string log = contents(folder + "/log");
+            const std::size_t ready = log.find("ready");
+            if (ready != std::string::npos && log.find('\n', ready) != std::string::npos) {
+                const std::size_t at = log.find("listen=", ready) + 7;
+                address = log.substr(at, log.find(' ', at) - at);
+                return;
+            }
+            ::usleep(25'000);
+        }
+        FAIL(contents(folder + "/log"));
+    }
+
+    Outcome command(Words words, const std::string& input = "") {
+        const std::string prefix = folder + "/command";
+        std::ofstream(prefix + ".in") << input;
+        ::setenv("DLOG_BOOTSTRAP", address.c_str(), 1);
+        Process process(words, prefix + ".in", prefix + ".out", prefix + ".err");
+        const int exit_code = process.wait();
+        ::unsetenv("DLOG_BOOTSTRAP");
+        return {exit_code, contents(prefix + ".out"), contents(prefix + ".err")};
+    }
+
+    std::string folder;
+    std::string address;
+    std::unique_ptr<Process> node;
+};
+
+std::string numbered_lines(int count) {
+    std::string text;
+    for (int i = 0; i < count; ++i)
+        text += "k" + std::to_string(i) + ":v" + std::to_string(i) + "\n";
+    return text;
+}
+
+std::string sorted(const std::string& text) {
+    std::vector<std::string> lines;
+    std::stringstream stream(text);
+    for (std::string line; std::getline(stream, line);) lines.push_back(line);
+    std::sort(lines.begin(), lines.end());
+    std::string out;
+    for (const std::string& line : lines) out += line + "\n";
+    return out;
+}
+
+TEST_CASE("a node serves the commands, survives kill -9 and stops in order") {
+    Fixture fixture;
+    fixture.start();
+    Outcome outcome =
+        fixture.command({"topic", "create", "orders", "-p", "3", "-c", "retention.ms=3600000"});
+    CHECK_MESSAGE(outcome.exit_code == kOk, outcome.errors);
+    CHECK(outcome.output == "created orders\n");
+    CHECK(fixture.command({"topic", "list"}).output == "orders\n");
+
+    const std::string lines = numbered_lines(2000);
+    for (const std::string& codec : Words{"none", "gzip", "snappy", "lz4", "zstd"}) {
+        CAPTURE(codec);
+        outcome = fixture.command({"produce", "orders", "-K", ":", "-z", codec}, lines);
+        CHECK_MESSAGE(outcome.exit_code == kOk, outcome.errors);
+    }
+    outcome = fixture.command({"consume", "orders", "--format", "%k:%v\\n"});
+    CHECK_MESSAGE(outcome.exit_code == kOk, outcome.errors);
+    const std::string all = sorted(lines + lines + lines + lines + lines);
+    CHECK((sorted(outcome.output) == all));
+
+    outcome = fixture.command({"topic", "describe", "orders"});
+    CHECK(outcome.output.find("partitions=3") != std::string::npos);
+    CHECK(outcome.output.find("retention.ms = 3600000") != std::string::npos);
+
+    ::kill(fixture.node->pid, SIGKILL);
+    CHECK(fixture.node->wait() == 128 + SIGKILL);
+    fixture.start();
+    outcome = fixture.command({"consume", "orders", "--format", "%k:%v\\n"});
+    CHECK((sorted(outcome.output) == all));
+
+    ::kill(fixture.node->pid, SIGTERM);
+    CHECK(fixture.node->wait() == kOk);
+    outcome = fixture.command({"log", "check", fixture.folder + "/data"});
+    CHECK_MESSAGE(outcome.exit_code == kOk, outcome.output);
+    CHECK(outcome.output.find("all is well") != std::string::npos);
+    outcome = fixture.command({"topic", "list"});
+    CHECK(outcome.exit_code == kUnreachable);
+    CHECK(outcome.errors.find("`dlog serve` starts one") != std::string::npos);
+}
+
+TEST_CASE("consume begins where it is told") {
+    Fixture fixture;
+    fixture.start();
+    CHECK(fixture.command({"topic", "create", "log"}).exit_code == kOk);
+    CHECK(fixture.command({"produce", "log", "-H", "a=1"}, "one\ntwo\nthree\nfour").exit_code ==
+          kOk);
+    CHECK(fixture.command({"consume", "log"}).output == "one\ntwo\nthree\nfour\n");
+    CHECK(fixture.command({"consume", "log", "--from", "2"}).output == "three\nfour\n");
+    CHECK(fixture.command({"consume", "log", "--from", "end-1"}).output == "four\n");
+    CHECK(fixture.command({"consume", "log", "--from", "end"}).output.empty());
+    CHECK(fixture.command({"consume", "log", "--from", "-1h", "-n", "1"}).output == "one\n");
+    CHECK(fixture
+              .command(
+                  {"consume", "log", "--from", "2000-01-01", "-p", "0", "--format", "%t/%p/%o/%h "})
+              .output == "log/0/0/a=1 log/0/1/a=1 log/0/2/a=1 log/0/3/a=1 ");
+    CHECK(fixture.command({"consume", "log", "--from", "2100-01-01"}).output.empty());
+    const Outcome wrong = fixture.command({"consume", "log", "--from", "whenever"});
+    CHECK(wrong.exit_code == kUsage);
+    CHECK(wrong.errors.find("cannot tell where to begin") != std::string::npos);
+    const Outcome absent = fixture.command({"consume", "nothing"});
+    CHECK(absent.exit_code == kFailed);
+    CHECK(absent.errors.find("`dlog topic list`") != std::string::npos);
+}
+
+TEST_CASE("a second node on the same folder is refused and names the first one's process") {
+    Fixture fixture;
+    fixture.start();
+    const Outcome second = fixture.command({"serve", "--data-dir", fixture.folder + "/data",
+                                            "--listen", "127.0.0.1:0", "--http", "off"});
+    CHECK(second.exit_code == kFailed);
+    CHECK(second.errors.find("process " + std::to_string(fixture.node->pid)) != std::string::npos);
+    const Outcome check = fixture.command({"log", "check", fixture.folder + "/data"});
+    CHECK(check.exit_code == kFailed);
+    CHECK(check.errors.find(std::to_string(fixture.node->pid)) != std::string::npos);
+}
+
+TEST_CASE("a wrong configuration ends with exit code 2 before anything is done") {
+    Fixture fixture;
+    const std::string file = fixture.folder + "/node.toml";
+    std::ofstream(file) << "[log]\nretention.hurs = 3\n";
+    Outcome outcome = fixture.command({"serve", "--config", file});
+    CHECK(outcome.exit_code == kUsage);
+    CHECK(outcome.errors.find(file + ":2: unknown key \"log.retention.hurs\"; did you mean "
+                                     "\"log.retention.hours\"?") != std::string::npos);
+    outcome = fixture.command({"serve", "--listen", "0.0.0.0:9092"});
+    CHECK(outcome.exit_code == kUsage);
+    CHECK(outcome.errors.find("--advertise") != std::string::npos);
+    outcome = fixture.command({"serve", "--print-config", "--log-retention-hours", "24"});
+    CHECK(outcome.exit_code == kOk);
+    CHECK(outcome.output.find("log.retention.hours = 24  # flag\n") != std::string::npos);
+}
+
+TEST_CASE("a topic is made with the node's defaults and deleted with its data") {
+    Fixture fixture;
+    fixture.start({"--num-partitions", "4", "--log-segment-bytes", "64MiB"});
+    CHECK(fixture.command({"produce", "made"}, "x\n").exit_code == kOk);
+    const Outcome described = fixture.command({"topic", "describe", "made"});
+    CHECK(described.output.find("partitions=4") != std::string::npos);
+    CHECK(described.output.find("segment.bytes = 67108864  (set for the whole node)") !=
+          std::string::npos);
+    CHECK(fixture.command({"topic", "create", "made"}).exit_code == kFailed);
+    CHECK(fixture.command({"topic", "create", "made", "--if-not-exists"}).exit_code == kOk);
+    CHECK(fixture.command({"topic", "delete", "made"}).output == "deleted made\n");
+    CHECK(fixture.command({"topic", "list"}).output.empty());
+    CHECK(fixture.command({"topic", "delete", "made"}).exit_code == kFailed);
+    CHECK(fixture.command({"topic", "delete", "made", "--if-exists"}).exit_code == kOk);
+}
+
+}  // namespace
+}  // namespace dlog::cli
