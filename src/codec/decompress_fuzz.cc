@@ -10,7 +10,7 @@
 using dlog::codec::Compression;
 
 namespace {
-constexpr std::size_t kLimit = std::size_t{1} << 20;
+constexpr std::size_t kLimit = std::size_t{128} << 10;
 }
 
 /// The first byte chooses the codec and the window, the rest is the stream.
