@@ -126,6 +126,10 @@ port::Task<void> use_names(port::Disk* disk, std::string root) {
     CHECK(failed_with(co_await disk->space(root + "/a"), DiskError::kNotFound));
 }
 
+port::Task<void> write_text(port::Disk* disk, port::FilePtr file, std::string characters) {
+    CHECK((co_await disk->write(file, 0, {text(characters)})).has_value());
+}
+
 port::Task<void> sync_files(port::Disk* disk, std::string root, int count, int rounds) {
     std::vector<port::FilePtr> files;
     for (int i = 0; i < count; ++i) {
@@ -134,12 +138,27 @@ port::Task<void> sync_files(port::Disk* disk, std::string root, int count, int r
         files.push_back(*file);
         files.push_back(*file);  // twice is once
     }
-    for (int round = 0; round < rounds; ++round) {
-        for (const port::FilePtr& file : files) {
-            CHECK((co_await disk->write(file, 0, {text(std::to_string(round))})).has_value());
-        }
-        CHECK((co_await disk->sync(files, {root})).has_value());
+    for (int i = 0; i < count * rounds; ++i) {
+        const auto& file = files[static_cast<std::size_t>(i) % files.size()];
+        co_await write_text(disk, file, std::to_string(i));
+        if (i % count == 0) CHECK((co_await disk->sync(files, {root})).has_value());
     }
+}
+
+/// The files' folder has another name when they are synced, so that the file system cannot be found
+/// by it.
+port::Task<void> sync_renamed(port::Disk* disk, std::string root) {
+    CHECK((co_await disk->make_directories(root + "/old")).has_value());
+    std::vector<port::FilePtr> files;
+    for (const char* const name : {"/old/a", "/old/b", "/old/c"}) {
+        auto file = co_await disk->open(root + name, OpenMode::kCreate);
+        DLOG_ASSERT(file.has_value());
+        co_await write_text(disk, *file, "x");
+        files.push_back(*file);
+    }
+    CHECK((co_await disk->rename(root + "/old", root + "/new")).has_value());
+    CHECK((co_await disk->sync(files, {})).has_value());
+    CHECK(failed_with(co_await disk->sync(files, {root + "/old"}), DiskError::kNotFound));
 }
 
 port::Task<void> fill_up(port::Disk* disk, std::string path) {
@@ -220,6 +239,13 @@ TEST_CASE("one call syncs many files, also from two cores at once") {
         // The other core's part is file operations, which a stop lets end.
     }
     CHECK(open_descriptor_count() == descriptors_before);
+}
+
+TEST_CASE("files are synced one by one when their folder has gone") {
+    const TempFolder folder;
+    Reactor reactor({.core_count = 1});
+    reactor.run_and_wait(
+        CoreId(0), [&](port::Ports& ports) { return sync_renamed(&ports.disk, folder.path()); });
 }
 
 TEST_CASE("a full device and a size limit are no-space, and pass") {

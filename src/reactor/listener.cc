@@ -194,7 +194,7 @@ port::Task<NetResult<port::ConnectionPtr>> CoreListener::accept() {
     while (!is_closed_) {
         std::optional<ListenGroup::Taken> taken =
             co_await AcceptWait{.group = *group_, .listener = *this, .core = loop_.core()};
-        if (!taken) continue;
+        if (!taken || is_closed_) continue;
         has_complained_ = false;
         port::ConnectionPtr connection = TcpConnection::adopt(loop_, std::exchange(taken->fd, -1),
                                                               taken->peer.endpoint().text());

@@ -120,8 +120,14 @@ void Loop::submit(WorkerPool& pool, PoolJob& job) {
 
 void Loop::turn() {
     ++turn_number_;
-    const int event_count =
-        sleep_or_poll() ? wait_for_events(clock_.next_deadline()) : wait_for_events(clock_.now());
+    int event_count = 0;
+    if (prepare_to_sleep()) {
+        event_count = wait_for_events(clock_.next_deadline());
+        polls_skipped_ = 0;
+    } else if (++polls_skipped_ > kPollsSkippedMax) {
+        event_count = wait_for_events(clock_.now());
+        polls_skipped_ = 0;
+    }
     clock_.refresh();
     // First the mailbox, then the flags: whoever sets one pokes the mailbox after it.
     (void)mailbox_.take(ready_, false);
@@ -136,7 +142,7 @@ void Loop::turn() {
     flush_io();
 }
 
-bool Loop::sleep_or_poll() {
+bool Loop::prepare_to_sleep() {
     const bool may_sleep = ready_.empty() && clock_.next_deadline() > clock_.now() &&
                            !is_finish_wanted_.load(std::memory_order_acquire);
     if (!mailbox_.take(ready_, may_sleep)) return false;

@@ -96,7 +96,8 @@ class Loop {
 
   private:
     void turn();
-    bool sleep_or_poll();
+    /// True when there is nothing to do before the next event or timer.
+    bool prepare_to_sleep();
     int wait_for_events(Instant deadline);
     void dispatch(int count);
     void run_ready();
@@ -104,6 +105,8 @@ class Loop {
     void flush_io();
 
     static constexpr int kEventsPerTurn = 256;
+    /// Turns with work at hand that go by before the sockets are asked again.
+    static constexpr std::uint32_t kPollsSkippedMax = 2;
     static constexpr std::size_t kBlockBytes = 4096;
     static constexpr std::size_t kSpareBlocksMax = 64;
 
@@ -118,6 +121,7 @@ class Loop {
     JobList io_batch_;
     std::uint64_t outstanding_ = 0;
     std::uint64_t turn_number_ = 0;
+    std::uint32_t polls_skipped_ = 0;
     bool is_stopping_ = false;
     std::vector<std::coroutine_handle<>> ready_;
     std::vector<std::coroutine_handle<>> running_;

@@ -1,9 +1,11 @@
 #include "reactor/pool.h"
 
+#include <linux/futex.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
-#include <algorithm>
 #include <utility>
 
 #include "base/assert.h"
@@ -40,16 +42,38 @@ WorkerPool::WorkerPool(std::string name, std::uint32_t threads_max)
     DLOG_ASSERT(name_.size() < 16, name_);  // what pthread_setname_np takes
 }
 
+void WorkerPool::Worker::wait() {
+    while (is_woken.load(std::memory_order_acquire) == 0) {
+        // Returns at once when the word is not 0 any more.
+        ::syscall(SYS_futex, &is_woken, FUTEX_WAIT_PRIVATE, 0, nullptr, nullptr, 0);
+    }
+    is_woken.store(0, std::memory_order_relaxed);
+}
+
+void WorkerPool::Worker::wake() {
+    is_woken.store(1, std::memory_order_release);
+    ::syscall(SYS_futex, &is_woken, FUTEX_WAKE_PRIVATE, 1, nullptr, nullptr, 0);
+}
+
 bool WorkerPool::submit(JobList& batch) {
-    std::size_t wake_count = 0;
+    Worker* woken = nullptr;
     {
         const std::lock_guard lock(mutex_);
         if (is_stopping_) return false;
-        wake_count = std::min(batch.size(), idle_);
         queue_.append(batch);
-        while (queue_.size() > idle_ && threads_.size() < threads_max_) start_thread();
+        while (queue_.size() > coming_ && idle_ != nullptr) {
+            Worker* const worker = std::exchange(idle_, idle_->next_idle);
+            worker->next_idle = std::exchange(woken, worker);
+            ++coming_;
+        }
+        while (queue_.size() > coming_ && workers_.size() < threads_max_) start_worker();
     }
-    for (std::size_t i = 0; i < wake_count; ++i) wake_.notify_one();
+    while (woken != nullptr) {
+        // Once awake it may link itself elsewhere.
+        Worker* const next = woken->next_idle;
+        woken->wake();
+        woken = next;
+    }
     return true;
 }
 
@@ -60,37 +84,44 @@ bool WorkerPool::submit(PoolJob& job) {
 }
 
 void WorkerPool::stop() {
-    std::vector<std::thread> threads;
     {
         const std::lock_guard lock(mutex_);
         is_stopping_ = true;
-        threads.swap(threads_);
+        for (; idle_ != nullptr; idle_ = idle_->next_idle) {
+            ++coming_;
+            idle_->wake();
+        }
     }
-    wake_.notify_all();
-    for (std::thread& thread : threads) thread.join();
+    for (const auto& worker : workers_) {
+        if (worker->thread.joinable()) worker->thread.join();
+    }
 }
 
-void WorkerPool::start_thread() {
-    ++idle_;
-    threads_.emplace_back([this] {
+void WorkerPool::start_worker() {
+    ++coming_;
+    Worker& worker = *workers_.emplace_back(std::make_unique<Worker>());
+    worker.thread = std::thread([this, &worker] {
         block_signals_here();
         pthread_setname_np(pthread_self(), name_.c_str());
-        work();
+        work(worker);
     });
 }
 
-void WorkerPool::work() {
+void WorkerPool::work(Worker& self) {
     std::unique_lock lock(mutex_);
     for (;;) {
-        --idle_;
+        DLOG_ASSERT(coming_ > 0);
+        --coming_;
         while (PoolJob* const job = queue_.pop()) {
             lock.unlock();
             job->perform(*job);
             lock.lock();
         }
-        ++idle_;
         if (is_stopping_) return;
-        wake_.wait(lock, [this] { return !queue_.is_empty() || is_stopping_; });
+        self.next_idle = std::exchange(idle_, &self);
+        lock.unlock();
+        self.wait();
+        lock.lock();
     }
 }
 

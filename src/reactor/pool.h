@@ -2,8 +2,9 @@
 /// names in another.
 #pragma once
 
-#include <condition_variable>
+#include <atomic>
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -33,7 +34,8 @@ class JobList {
     std::size_t size_ = 0;
 };
 
-/// Used from any thread. Threads are started as jobs need them, `threads_max` at most, and stay.
+/// Used from any thread. Threads are started as jobs need them, `threads_max` at most, and stay. Of
+/// the threads that wait the one that worked last is woken: its caches are warm.
 class WorkerPool {
   public:
     WorkerPool(std::string name, std::uint32_t threads_max);
@@ -48,16 +50,24 @@ class WorkerPool {
     void stop();
 
   private:
-    void work();
-    void start_thread();
+    struct Worker {
+        std::thread thread;
+        Worker* next_idle = nullptr;
+        std::atomic<std::uint32_t> is_woken = 0;  // a futex word
+        void wait();
+        void wake();
+    };
+    void work(Worker& self);
+    void start_worker();
 
     const std::string name_;
     const std::uint32_t threads_max_;
     std::mutex mutex_;
-    std::condition_variable wake_;
     JobList queue_;
-    std::vector<std::thread> threads_;
-    std::size_t idle_ = 0;  // threads that wait, or start: each will look at the queue
+    std::vector<std::unique_ptr<Worker>> workers_;
+    Worker* idle_ = nullptr;  // a stack
+    std::size_t coming_ =
+        0;  // workers that were woken or started and have not looked at the queue yet
     bool is_stopping_ = false;
 };
 

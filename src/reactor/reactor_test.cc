@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -152,6 +153,18 @@ port::Task<void> sleep_elsewhere(Counted, port::Spawn* here, port::Ports* there,
     co_await port::sleep_for(there->clock, seconds(100'000));
 }
 
+/// Keeps three cores and the I/O pool busy for ever.
+port::Task<void> never_rest(Counted, Reactor* reactor, std::string path, std::atomic<int>* rounds) {
+    for (std::uint32_t at = 0;; at = (at + 1) % reactor->core_count()) {
+        port::Ports& here = reactor->ports(CoreId(at));
+        (void)co_await here.disk.stat_path(path);
+        ++*rounds;
+        rounds->notify_all();
+        co_await port::yield(here.spawn);
+        co_await port::hop(here.spawn, CoreId((at + 1) % reactor->core_count()));
+    }
+}
+
 port::Task<void> nothing() {
     co_return;
 }
@@ -240,6 +253,21 @@ TEST_CASE("a stop ends pending operations, destroys what still waits and leaks n
     }
     CHECK(errors == std::vector<port::NetError>(3, port::NetError::kClosed));
     CHECK(open_descriptor_count() == descriptors_before);
+}
+
+TEST_CASE("a stop does not wait longer than it may for what never rests") {
+    std::atomic<int> live = 0;
+    std::atomic<int> rounds = 0;
+    Reactor reactor({.core_count = 3, .drain_limit = milliseconds(0)});
+    for (int i = 0; i < 20; ++i) {
+        reactor.run(CoreId(0), [&](port::Ports&) {
+            return never_rest(Counted(&live), &reactor, "/tmp", &rounds);
+        });
+    }
+    for (int seen = 0; seen < 500; seen = rounds) rounds.wait(seen);
+    CHECK(live == 20);
+    reactor.stop();
+    CHECK(live == 0);
 }
 
 TEST_CASE("a signal is handled on core 0") {
