@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Compares the schema files with the message definitions inside Kafka's kafka-clients jar.
 
-Every message, field, type, version range, nullability, tag, default and ignorable flag must be the same; each
-difference is printed, and the exit code is 1. The jar is $DLOG_KAFKA_CLIENTS_JAR, or the one of JAR_VERSION in the local
-Maven repository. Without one, `skipped` is printed and the exit code is 0. Another version of Kafka than JAR_VERSION
-differs, of course: that is how one learns what it changed.
+Every message, field, type, version range, nullability, tag, default and ignorable flag must be the same. Each
+difference is printed, and the exit code is 1. The jar is $DLOG_KAFKA_CLIENTS_JAR, or the one of JAR_VERSION in the
+local Maven repository. Without one, `skipped` is printed and the exit code is 0. Another version of Kafka than
+JAR_VERSION differs, of course: that is how one learns what it changed.
 """
 
 import json

@@ -115,9 +115,8 @@ class Reader {
 
     template <class T>
     void each(std::vector<T>& out, std::int64_t size, std::int16_t version, Decode<T> decode) {
-        out.clear();
-        if (size <= 0) return;
-        out.resize(static_cast<std::size_t>(size));
+        // Not resize, whose code for moving elements would be compiled for every struct.
+        out = std::vector<T>(static_cast<std::size_t>(size > 0 ? size : 0));
         for (T& element : out) {
             decode(*this, version, element);
             if (!ok()) return;
@@ -128,9 +127,8 @@ class Reader {
         constexpr bool kIsString = std::is_same_v<T, std::string>;
         const std::size_t wire_size_min = kIsString ? (compact ? 1 : 2) : sizeof(T);
         const std::int64_t size = count(compact, may_be_null, wire_size_min, sizeof(T));
-        out.clear();
+        out = std::vector<T>(static_cast<std::size_t>(size > 0 ? size : 0));
         if (size <= 0) return size == 0;
-        out.resize(static_cast<std::size_t>(size));
         for (T& element : out) {
             if constexpr (kIsString) {
                 string(element, compact);
