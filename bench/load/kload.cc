@@ -141,7 +141,7 @@ class Connection {
 
 class Run {
   public:
-    explicit Run(Options options) : o(std::move(options)), epoll_fd_(::epoll_create1(0)) {}
+    explicit Run(Options options) : options_(std::move(options)), epoll_fd_(::epoll_create1(0)) {}
 
     int produce();
     int consume();
@@ -163,11 +163,11 @@ class Run {
     int report();
 
     [[nodiscard]] std::int64_t records_per_request() const {
-        return static_cast<std::int64_t>(o.batch.records) * o.bundle;
+        return static_cast<std::int64_t>(options_.batch.records) * options_.bundle;
     }
-    [[nodiscard]] bool is_done() const { return done_ >= o.records + o.warmup; }
+    [[nodiscard]] bool is_done() const { return done_ >= options_.records + options_.warmup; }
 
-    const Options o;
+    const Options options_;
     const int epoll_fd_;
     std::vector<std::unique_ptr<Connection>> connections_;
     std::unique_ptr<Connection> consumer_;
@@ -194,40 +194,41 @@ class Run {
 };
 
 void Run::prepare() {
-    if (!o.is_raw) {
-        const int fd = connect_to(o);
-        wait_for_leaders(fd, o);
-        if (o.is_idempotent) std::tie(producer_id_, producer_epoch_) = init_producer(fd);
-        if (o.mode == "roundtrip") first_offsets_ = list_end_offsets(fd, o);
+    if (!options_.is_raw) {
+        const int fd = connect_to(options_);
+        wait_for_leaders(fd, options_);
+        if (options_.is_idempotent) std::tie(producer_id_, producer_epoch_) = init_producer(fd);
+        if (options_.mode == "roundtrip") first_offsets_ = list_end_offsets(fd, options_);
         ::close(fd);
     }
-    sequences_.assign(static_cast<std::size_t>(o.partitions), 0);
-    due_by_partition_.resize(static_cast<std::size_t>(o.partitions));
-    if (o.mode != "consume") {
+    sequences_.assign(static_cast<std::size_t>(options_.partitions), 0);
+    due_by_partition_.resize(static_cast<std::size_t>(options_.partitions));
+    if (options_.mode != "consume") {
         for (std::uint64_t seed = 0; seed < 16; ++seed) {
-            batches_.push_back(encode_batch(o.batch, seed));
+            batches_.push_back(encode_batch(options_.batch, seed));
         }
     }
 }
 
 void Run::open_connections() {
-    for (int i = 0; i < o.connections; ++i) {
-        connections_.push_back(std::make_unique<Connection>(o, epoll_fd_));
+    for (int i = 0; i < options_.connections; ++i) {
+        connections_.push_back(std::make_unique<Connection>(options_, epoll_fd_));
         Connection& c = *connections_.back();
-        for (std::int32_t p = i % o.partitions; p < o.partitions; p += o.connections) {
+        for (std::int32_t p = i % options_.partitions; p < options_.partitions;
+             p += options_.connections) {
             c.partitions.push_back(p);
         }
-        c.fetch_offsets.assign(static_cast<std::size_t>(o.partitions), 0);
+        c.fetch_offsets.assign(static_cast<std::size_t>(options_.partitions), 0);
     }
     pace_begin_ns_ = now_ns();
-    if (o.warmup == 0) begin_measuring();
+    if (options_.warmup == 0) begin_measuring();
 }
 
 void Run::begin_measuring() {
     is_measuring_ = true;
     latencies_ns_.clear();
     begin_done_ = done_;
-    begin_usage_ = usage_of(o.pids);
+    begin_usage_ = usage_of(options_.pids);
     begin_own_cpu_ = own_cpu_seconds();
     begin_ns_ = now_ns();
 }
@@ -243,13 +244,13 @@ void Run::wait(std::int64_t deadline_ns) {
         Connection& c = *static_cast<Connection*>(event.data.ptr);
         if ((event.events & EPOLLOUT) != 0) c.flush();
         if ((event.events & ~static_cast<std::uint32_t>(EPOLLOUT)) != 0) {
-            const bool is_fetching = o.mode == "consume" || &c == consumer_.get();
+            const bool is_fetching = options_.mode == "consume" || &c == consumer_.get();
             c.receive([&](std::string_view frame) {
                 is_fetching ? take_fetched(c, frame) : take_produced(c, frame);
             });
         }
     }
-    if (!is_measuring_ && done_ >= o.warmup) begin_measuring();
+    if (!is_measuring_ && done_ >= options_.warmup) begin_measuring();
 }
 
 void Run::note_error(std::int16_t error) {
@@ -260,20 +261,21 @@ void Run::note_error(std::int16_t error) {
 void Run::send_produce(Connection& c, std::int64_t due_ns) {
     Writer head = request(kProduce, 9, c.next_correlation++);
     head.unsigned_varint(0).unsigned_varint(0);  // no tags, no transactional id
-    head.i16(static_cast<std::int16_t>(o.acks)).i32(30'000).unsigned_varint(2);
-    head.compact_string(o.topic).unsigned_varint(static_cast<std::uint64_t>(o.bundle) + 1);
+    head.i16(static_cast<std::int16_t>(options_.acks)).i32(30'000).unsigned_varint(2);
+    head.compact_string(options_.topic)
+        .unsigned_varint(static_cast<std::uint64_t>(options_.bundle) + 1);
     std::vector<std::pair<std::string, std::string_view>> pieces;
     std::size_t size = 0;
-    for (int i = 0; i < o.bundle; ++i) {
+    for (int i = 0; i < options_.bundle; ++i) {
         const std::int32_t partition = c.partitions[c.next_partition++ % c.partitions.size()];
         std::string_view batch = batches_[next_batch_++ % batches_.size()];
         if (i > 0) head.unsigned_varint(0);  // tags of the partition before
         head.i32(partition).unsigned_varint(batch.size() + 1);
-        if (o.is_idempotent) {
+        if (options_.is_idempotent) {
             std::int32_t& sequence = sequences_[static_cast<std::size_t>(partition)];
             std::string numbered(batch);
             set_producer(numbered, producer_id_, producer_epoch_, sequence);
-            sequence += static_cast<std::int32_t>(o.batch.records);
+            sequence += static_cast<std::int32_t>(options_.batch.records);
             head.out += numbered;
             batch = {};
         }
@@ -298,22 +300,22 @@ bool Run::send_what_is_due() {
     const std::int64_t now = now_ns();
     bool has_sent = false;
     for (std::size_t tried = 0; tried < connections_.size();) {
-        if (asked_ >= o.records + o.warmup) break;
+        if (asked_ >= options_.records + options_.warmup) break;
         std::int64_t due = now;
-        if (o.rate > 0) {
+        if (options_.rate > 0) {
             due = pace_begin_ns_ + static_cast<std::int64_t>(static_cast<double>(asked_) * 1e9 /
-                                                             static_cast<double>(o.rate));
+                                                             static_cast<double>(options_.rate));
             if (due > now) break;
         }
         Connection& c = *connections_[next_connection_++ % connections_.size()];
-        if (c.in_flight >= o.in_flight || (o.acks == 0 && c.has_unsent())) {
+        if (c.in_flight >= options_.in_flight || (options_.acks == 0 && c.has_unsent())) {
             ++tried;
             continue;
         }
         tried = 0;
         send_produce(c, due);
         has_sent = true;
-        if (o.acks == 0) {
+        if (options_.acks == 0) {
             c.flush();
             acknowledge(c);
         }
@@ -364,13 +366,13 @@ void Run::take_produced(Connection& c, std::string_view frame) {
 /// Fetch version 11, the last before the flexible ones, without a session.
 void Run::send_fetch(Connection& c) {
     Writer w = request(kFetch, 11, c.next_correlation++);
-    w.i32(-1).i32(o.fetch_wait_ms).i32(1).i32(50 << 20).i8(0).i32(0).i32(-1);
-    w.i32(1).string(o.topic).i32(static_cast<std::int32_t>(c.partitions.size()));
+    w.i32(-1).i32(options_.fetch_wait_ms).i32(1).i32(50 << 20).i8(0).i32(0).i32(-1);
+    w.i32(1).string(options_.topic).i32(static_cast<std::int32_t>(c.partitions.size()));
     for (std::size_t i = 0; i < c.partitions.size(); ++i) {
         // Begins elsewhere each time, so that the response's limit is not always spent on the same.
         const std::int32_t p = c.partitions[(c.next_partition + i) % c.partitions.size()];
         w.i32(p).i32(-1).i64(c.fetch_offsets[static_cast<std::size_t>(p)]).i64(-1);
-        w.i32(o.fetch_bytes);
+        w.i32(options_.fetch_bytes);
     }
     ++c.next_partition;
     w.i32(0).string("");
@@ -400,7 +402,7 @@ void Run::take_fetched(Connection& c, std::string_view frame) {
     }
     if (!r.ok) die("a fetch response cannot be read");
     if (c.asked_ns.empty()) die("a response to nothing");
-    if (o.mode == "consume" && is_measuring_) {
+    if (options_.mode == "consume" && is_measuring_) {
         latencies_ns_.push_back(now_ns() - c.asked_ns.front());
     }
     c.asked_ns.pop_front();
@@ -417,14 +419,15 @@ void Run::take_batches(Connection& c, std::size_t partition, std::string_view re
         const auto base = load_big<std::int64_t>(records.data());
         const auto count = load_big<std::int32_t>(records.data() + kRecordCountAt);
         records.remove_prefix(size);
-        if (base + count <= position && !o.is_raw) continue;
-        const std::int64_t fresh = o.is_raw ? count : base + count - std::max(base, position);
-        if (base > position && !o.is_raw) die("offsets were skipped");
+        if (base + count <= position && !options_.is_raw) continue;
+        const std::int64_t fresh =
+            options_.is_raw ? count : base + count - std::max(base, position);
+        if (base > position && !options_.is_raw) die("offsets were skipped");
         position = base + count;
         done_ += fresh;
         if (consumer_ == nullptr) continue;
-        const auto batch = static_cast<std::size_t>((base - first_offsets_[partition]) /
-                                                    static_cast<std::int64_t>(o.batch.records));
+        const auto batch = static_cast<std::size_t>(
+            (base - first_offsets_[partition]) / static_cast<std::int64_t>(options_.batch.records));
         const auto& dues = due_by_partition_[partition];
         if (batch >= dues.size()) die("somebody else writes to the topic");
         if (is_measuring_) latencies_ns_.push_back(now - dues[batch]);
@@ -436,16 +439,17 @@ int Run::produce() {
     open_connections();
     while (!is_done() && errors_ == 0) {
         send_what_is_due();
-        const bool is_paced = o.rate > 0 && asked_ < o.records + o.warmup;
-        const bool is_unanswered = o.acks == 0 && asked_ < o.records + o.warmup;
+        const bool is_paced = options_.rate > 0 && asked_ < options_.records + options_.warmup;
+        const bool is_unanswered =
+            options_.acks == 0 && asked_ < options_.records + options_.warmup;
         const std::int64_t now = now_ns();
         const std::int64_t next_due =
-            pace_begin_ns_ +
-            static_cast<std::int64_t>(static_cast<double>(asked_) * 1e9 /
-                                      static_cast<double>(std::max<std::int64_t>(o.rate, 1)));
+            pace_begin_ns_ + static_cast<std::int64_t>(
+                                 static_cast<double>(asked_) * 1e9 /
+                                 static_cast<double>(std::max<std::int64_t>(options_.rate, 1)));
         const bool is_blocked =
             std::all_of(connections_.begin(), connections_.end(), [&](const auto& c) {
-                return o.acks == 0 ? c->has_unsent() : c->in_flight >= o.in_flight;
+                return options_.acks == 0 ? c->has_unsent() : c->in_flight >= options_.in_flight;
             });
         if (is_paced && !is_blocked) {
             wait(next_due);
@@ -471,10 +475,10 @@ int Run::consume() {
 }
 
 int Run::roundtrip() {
-    if (o.rate == 0) die("roundtrip needs --rate");
+    if (options_.rate == 0) die("roundtrip needs --rate");
     prepare();
-    consumer_ = std::make_unique<Connection>(o, epoll_fd_);
-    for (std::int32_t p = 0; p < o.partitions; ++p) consumer_->partitions.push_back(p);
+    consumer_ = std::make_unique<Connection>(options_, epoll_fd_);
+    for (std::int32_t p = 0; p < options_.partitions; ++p) consumer_->partitions.push_back(p);
     consumer_->fetch_offsets = first_offsets_;
     send_fetch(*consumer_);
     return produce();
@@ -483,9 +487,9 @@ int Run::roundtrip() {
 int Run::report() {
     const double seconds = static_cast<double>(now_ns() - begin_ns_) * 1e-9;
     const double own_cpu = own_cpu_seconds() - begin_own_cpu_;
-    const Usage end = usage_of(o.pids);
+    const Usage end = usage_of(options_.pids);
     const auto records = static_cast<double>(done_ - begin_done_);
-    const double mb = records * static_cast<double>(o.batch.record_bytes) * 1e-6;
+    const double mb = records * static_cast<double>(options_.batch.record_bytes) * 1e-6;
     std::sort(latencies_ns_.begin(), latencies_ns_.end());
     const auto ms = [&](double quantile) {
         if (latencies_ns_.empty()) return 0.0;
@@ -498,9 +502,9 @@ int Run::report() {
         "0f,"
         "\"mb_per_s\":%.3f,\"p50_ms\":%.4f,\"p99_ms\":%.4f,\"p999_ms\":%.4f,\"max_ms\":%.4f,"
         "\"client_cpu_s\":%.3f",
-        o.label.c_str(), o.mode.c_str(), records, seconds, records / seconds, mb / seconds, ms(0.5),
-        ms(0.99), ms(0.999), ms(1), own_cpu);
-    if (!o.pids.empty()) {
+        options_.label.c_str(), options_.mode.c_str(), records, seconds, records / seconds,
+        mb / seconds, ms(0.5), ms(0.99), ms(0.999), ms(1), own_cpu);
+    if (!options_.pids.empty()) {
         const double cpu = end.cpu_seconds - begin_usage_.cpu_seconds;
         printf(
             ",\"broker_cpu_s\":%.3f,\"broker_cpu_s_per_million\":%.4f,\"broker_rss_mb\":%.1f,"

@@ -154,6 +154,11 @@ port::Task<void> run_and_open(port::Ports* ports, Reactor::Start start, Latch* l
     co_await held_start(*ports);
 }
 
+port::Task<void> start_source(SignalSource* source) {
+    source->start();
+    co_return;
+}
+
 }  // namespace
 
 class Reactor::Body {
@@ -186,6 +191,20 @@ class Reactor::Body {
         target.loop.post(target.spawn.roots().start(std::move(task)));
     }
 
+    [[nodiscard]] std::uint32_t core_count() const { return options_.core_count; }
+    [[nodiscard]] port::Ports& ports(CoreId core) {
+        DLOG_ASSERT(core.value < cores_.size(), core, cores_.size());
+        return cores_[core.value]->ports;
+    }
+    [[nodiscard]] Latch& stop_wanted() { return stop_wanted_; }
+
+    void watch_signals(SignalSource::Handler handler) {
+        DLOG_ASSERT(options_.handles_signals && signals_ == nullptr);
+        signals_ = std::make_unique<SignalSource>(cores_.front()->loop, stop_signals(),
+                                                  std::move(handler));
+        post(CoreId(0), start_source(signals_.get()));
+    }
+
     void stop() {
         DLOG_ASSERT(Loop::current() == nullptr);
         if (std::exchange(is_stopped_, true)) return;
@@ -210,6 +229,14 @@ class Reactor::Body {
         }
     }
 
+  private:
+    static void run_core(Core* core) {
+        block_signals_here();
+        const std::string name = "dlog-core-" + std::to_string(core->loop.core().value);
+        pthread_setname_np(pthread_self(), name.c_str());
+        core->loop.run();
+    }
+
     const Options options_;
     std::shared_ptr<WorkerPool> io_pool_;
     WorkerPool compute_pool_;
@@ -220,15 +247,6 @@ class Reactor::Body {
     std::vector<std::unique_ptr<Core>> cores_;
     std::unique_ptr<SignalSource> signals_;
     Latch stop_wanted_;
-
-  private:
-    static void run_core(Core* core) {
-        block_signals_here();
-        const std::string name = "dlog-core-" + std::to_string(core->loop.core().value);
-        pthread_setname_np(pthread_self(), name.c_str());
-        core->loop.run();
-    }
-
     std::vector<std::thread> threads_;
     sigset_t signals_before_{};
     bool is_stopped_ = false;
@@ -243,11 +261,6 @@ Options with_defaults(Options options) {
     return options;
 }
 
-port::Task<void> watch_signals(SignalSource* source) {
-    source->start();
-    co_return;
-}
-
 }  // namespace
 
 Reactor::Reactor(Options options) : body_(std::make_unique<Body>(with_defaults(options))) {}
@@ -257,12 +270,11 @@ Reactor::~Reactor() {
 }
 
 std::uint32_t Reactor::core_count() const {
-    return body_->options_.core_count;
+    return body_->core_count();
 }
 
 port::Ports& Reactor::ports(CoreId core) {
-    DLOG_ASSERT(core.value < body_->cores_.size(), core);
-    return body_->cores_[core.value]->ports;
+    return body_->ports(core);
 }
 
 void Reactor::run(CoreId core, Start start) {
@@ -277,18 +289,15 @@ void Reactor::run_and_wait(CoreId core, Start start) {
 }
 
 void Reactor::on_signal(std::move_only_function<void(int)> handler) {
-    DLOG_ASSERT(body_->options_.handles_signals && body_->signals_ == nullptr);
-    body_->signals_ = std::make_unique<SignalSource>(body_->cores_.front()->loop, stop_signals(),
-                                                     std::move(handler));
-    body_->post(CoreId(0), watch_signals(body_->signals_.get()));
+    body_->watch_signals(std::move(handler));
 }
 
 void Reactor::request_stop() {
-    body_->stop_wanted_.open();
+    body_->stop_wanted().open();
 }
 
 void Reactor::wait() {
-    body_->stop_wanted_.wait();
+    body_->stop_wanted().wait();
 }
 
 void Reactor::stop() {
