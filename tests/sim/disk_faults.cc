@@ -4,6 +4,8 @@
 
 #include "base/assert.h"
 #include "record/batch.h"
+#include "storage/checkpoint.h"
+#include "storage/segment.h"
 
 namespace dlog::simtest {
 
@@ -23,10 +25,13 @@ std::vector<BatchAt> batches_of(const std::vector<std::uint8_t>& segment) {
 }
 
 BatchAt flip_in_sealed_segment(sim::Host& host, Random& random, std::string_view folder) {
-    std::vector<std::string> segments = host.disk().image.files_under(folder);
-    std::erase_if(segments, [](const std::string& path) { return !path.ends_with(".log"); });
-    if (segments.size() < 2) return {};
-    const std::string& path = segments[random.below(segments.size() - 1)];
+    const std::string checkpoint =
+        std::string(folder) + "/" + std::string(storage::kCheckpointFileName);
+    const auto image = storage::decode_checkpoint(host.disk().contents(checkpoint));
+    if (!image || image->segments.size() < 2) return {};
+    const Offset segment = image->segments[random.below(image->segments.size() - 1)].base_offset;
+    const std::string path =
+        std::string(folder) + "/" + storage::segment_file_name(segment, storage::FileKind::kLog);
     const std::vector<BatchAt> batches = batches_of(host.disk().contents(path));
     if (batches.empty()) return {};
     const BatchAt& batch = batches[random.below(batches.size())];

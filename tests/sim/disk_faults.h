@@ -23,8 +23,9 @@ struct BatchAt {
 /// The batches of a segment's bytes, up to the first that is none.
 [[nodiscard]] std::vector<BatchAt> batches_of(const std::vector<std::uint8_t>& segment);
 
-/// Flips one bit in a batch of a sealed segment in `folder` and says which; size 0 when there is no
-/// sealed segment.
+/// Flips one bit in a batch of a sealed segment of the partition in `folder`, below the recovery
+/// point of its checkpoint, and says which batch; size 0 when there is none. Behind that point a
+/// damaged batch looks like one that a power loss tore before it was acknowledged.
 [[nodiscard]] BatchAt flip_in_sealed_segment(sim::Host& host, Random& random,
                                              std::string_view folder);
 

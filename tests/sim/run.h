@@ -32,5 +32,7 @@ struct RunResult {
 
 /// One core's partitions alone: replication and storage without broker and network.
 [[nodiscard]] RunResult run_partitions(const RunOptions& options);
+/// A whole node with clients on another machine.
+[[nodiscard]] RunResult run_node(const RunOptions& options);
 
 }  // namespace dlog::simtest

@@ -22,6 +22,7 @@ struct Arguments {
     std::string level = "node";
     bool is_traced = false;
     bool is_single = false;
+    bool is_always_twice = false;
     bool expects_failure = false;
     Canary canary = Canary::kNone;
 };
@@ -44,8 +45,7 @@ void tell_seed(int signal_number) {
 }
 
 RunResult run_level(std::string_view level, const RunOptions& options) {
-    (void)level;
-    return run_partitions(options);
+    return level == "partitions" ? run_partitions(options) : run_node(options);
 }
 
 struct Totals {
@@ -72,7 +72,8 @@ void run_seed(const Arguments& arguments, std::uint64_t seed, Totals& totals) {
     const RunOptions options{
         .seed = seed, .is_traced = arguments.is_traced, .canary = arguments.canary};
     RunResult result = run_level(arguments.level, options);
-    if (result.failures.empty() && !arguments.is_traced) {
+    if (arguments.is_always_twice) std::fputs("---- the second run\n", stderr);
+    if (result.failures.empty() && (!arguments.is_traced || arguments.is_always_twice)) {
         const RunResult again = run_level(arguments.level, options);
         if (again.hash != result.hash || again.effects != result.effects) {
             result.failures.push_back(
@@ -166,7 +167,7 @@ int run_all(const Arguments& arguments) {
 
 constexpr std::string_view kUsage =
     "usage: sim_seeds [--seed N | --seeds FIRST COUNT] [--level node|partitions] [--jobs N]\n"
-    "                 [--trace] [--canary none|flush] [--expect-failure]\n";
+    "                 [--trace [--twice]] [--canary none|flush] [--expect-failure]\n";
 
 bool parse(int count, char** words, Arguments& arguments) {
     for (int at = 1; at < count; ++at) {
@@ -174,6 +175,8 @@ bool parse(int count, char** words, Arguments& arguments) {
         const auto number = [&] { return std::strtoull(words[++at], nullptr, 10); };
         if (word == "--trace") {
             arguments.is_traced = true;
+        } else if (word == "--twice") {
+            arguments.is_always_twice = true;
         } else if (word == "--expect-failure") {
             arguments.expects_failure = true;
         } else if (at + 1 >= count) {
