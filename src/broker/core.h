@@ -3,7 +3,7 @@
 
 #include <atomic>
 #include <cstdint>
-#include <set>
+#include <map>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -76,7 +76,10 @@ struct Core {
     std::unordered_map<std::uint64_t, port::Notifier*> fetch_watches;
     std::uint64_t next_fetch_watch = 0;
 
-    std::set<ClientConnection*> connections;
+    /// In the order they came, so that a stop ends them in an order that does not depend on
+    /// addresses.
+    std::map<std::uint64_t, ClientConnection*> connections;
+    std::uint64_t next_connection = 0;
     port::Gate connection_gate;
     /// Signalled once, when the node begins to stop: nobody waits for new records any longer.
     port::Notifier stopping;

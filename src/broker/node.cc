@@ -35,11 +35,12 @@ port::Task<void> serve_connection(Core* core, port::ConnectionPtr accepted) {
     const port::Gate::Hold hold = core->connection_gate.enter();
     {
         ClientConnection connection(*core, std::move(accepted));
-        core->connections.insert(&connection);
+        const std::uint64_t number = core->next_connection++;
+        core->connections.emplace(number, &connection);
         ++core->metrics.connections_open;
         co_await connection.run();
         --core->metrics.connections_open;
-        core->connections.erase(&connection);
+        core->connections.erase(number);
     }
     core->shared.connections.fetch_sub(1, std::memory_order_relaxed);
 }
@@ -108,9 +109,11 @@ port::Task<void> stop_serving(Core* home, Core* core, port::ListenerPtr* listene
     if (*listener != nullptr) (*listener)->close();
     core->budget.close();
     core->stopping.notify_all();
-    for (ClientConnection* connection :
-         std::vector<ClientConnection*>(core->connections.begin(), core->connections.end())) {
-        if (core->connections.contains(connection)) connection->close();
+    // Closing one may end it, and others, at once.
+    for (auto at = core->connections.begin(); at != core->connections.end();) {
+        const std::uint64_t number = at->first;
+        at->second->close();
+        at = core->connections.upper_bound(number);
     }
     while (core->connection_gate.held() > 0) co_await core->connection_gate.left().wait();
     listener->reset();
