@@ -141,7 +141,10 @@ Task<Result<std::shared_ptr<const storage::SegmentIndex>>> Partition::index_for(
                 log_->adopt_index_prefix(prefix);
             }
         }
-        co_return std::make_shared<const storage::SegmentIndex>(log_->active_index());
+        // Unless it was sealed while its front was read.
+        if (log_->active_index().base_offset() == base) {
+            co_return std::make_shared<const storage::SegmentIndex>(log_->active_index());
+        }
     }
     const std::string path = folder_.file_path(base, storage::FileKind::kLog);
     if (const auto* known = services_.indexes.find(path)) co_return *known;
