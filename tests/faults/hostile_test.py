@@ -1,7 +1,6 @@
 """Hostile bytes on raw sockets: each gets Kafka's error or a closed connection with a log line, and harms no other."""
 
 import gzip
-import re
 import socket
 import struct
 import time
@@ -100,7 +99,7 @@ def test_trailing_bytes_behind_a_request_do_no_harm(node):
 @pytest.mark.parametrize("api", [-1, 4, 77, 999, 32767])
 def test_an_unknown_api_closes_the_connection(node, api):
     line = closes(node, framed(struct.pack(">hhi", api, 0, 7) + text("c")))
-    assert re.search(rf"\b{api}\b", line), "the log names the API"
+    assert f" {api} " in line, "the log names the API"
 
 
 @pytest.mark.parametrize("version", [-1, 99, 32767])
