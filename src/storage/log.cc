@@ -307,9 +307,8 @@ SyncTarget Log::sync_target() {
         const bool is_last = segment->base_offset == mark.at.segment;
         const std::uint64_t begin = is_first ? from.position : 0;
         const std::uint64_t end = is_last ? mark.at.position : segment->size_bytes;
-        const bool is_cut = std::ranges::find(unsynced_cuts_, segment->base_offset,
-                                              &Cut::segment) != unsynced_cuts_.end();
-        if (end > begin || is_cut) target.segments.push_back(segment->base_offset);
+        if (end > begin || is_cut_pending(segment->base_offset))
+            target.segments.push_back(segment->base_offset);
     }
     return target;
 }
@@ -463,6 +462,16 @@ void Log::evict_tail(std::size_t target_bytes) {
 
 // --- Housekeeping
 
+/// The segment is to be cut back, or was and has not been synced since.
+bool Log::is_cut_pending(Offset segment) const {
+    const auto is_cut_of = [&](const WriteStep& step) {
+        const auto* cut = std::get_if<TruncateSegment>(&step);
+        return cut != nullptr && cut->segment == segment;
+    };
+    return std::ranges::any_of(repairs_, is_cut_of) ||
+           std::ranges::find(unsynced_cuts_, segment, &Cut::segment) != unsynced_cuts_.end();
+}
+
 std::size_t Log::count_expired(Timestamp now, Offset committed) const {
     std::int64_t excess_bytes =
         config_.retention_bytes < 0
@@ -471,6 +480,8 @@ std::size_t Log::count_expired(Timestamp now, Offset committed) const {
     std::size_t count = 0;
     for (const Segment& segment : segments_) {
         if (segment.is_empty() || segment.end_offset > committed) break;
+        // What is cut off could come back, and the checkpoint may still begin there.
+        if (is_cut_pending(segment.base_offset)) break;
         const Timestamp newest =
             segment.max_timestamp.ms >= 0 ? segment.max_timestamp : segment.last_append;
         const bool is_old = config_.retention_ms >= 0 && now.ms - newest.ms > config_.retention_ms;
@@ -503,7 +514,6 @@ Retired Log::apply_retention(Timestamp now, Offset committed) {
         std::erase_if(sealed_, [&](const SealedIndex& sealed) {
             return sealed.segment == segment.base_offset;
         });
-        forget_repairs(segment.base_offset);
     }
     size_bytes_ -= retired.size_bytes;
     for (Mark& mark : marks_) {

@@ -228,6 +228,7 @@ class Log {
     [[nodiscard]] std::optional<std::size_t> find_segment(Offset offset) const;
     [[nodiscard]] const SegmentIndex* index_in_memory(Offset segment) const;
     [[nodiscard]] ReadPlan plan_file_read(const ReadRequest& request) const;
+    [[nodiscard]] bool is_cut_pending(Offset segment) const;
     [[nodiscard]] std::size_t count_expired(Timestamp now, Offset committed) const;
 
     LogConfig config_;

@@ -424,6 +424,42 @@ TEST_CASE("a write that fails after retention took the segment before goes back 
     CHECK(partition.read_all(seam, kFar).next_offset == seam + 1);
 }
 
+TEST_CASE("what was cut back is synced before anything behind it counts") {
+    TestPartition partition{small_segments(300)};
+    Log& log = partition.log();
+    REQUIRE(partition.append({.value_bytes = 30}));
+    partition.flush();
+    REQUIRE(partition.append({.value_bytes = 30}));
+    const WritePlan plan = log.take_writes();
+    for (const WriteStep& step : plan.steps) partition.folder.perform(step);
+    static_cast<void>(log.write_failed());  // All of it is in the file, but nobody knows.
+    // The next batch does not fit, so that the segment that is cut gets no new bytes.
+    REQUIRE(partition.append({.value_bytes = 150}));
+    REQUIRE(log.segments().size() == 2);
+    partition.write();
+    CHECK(log.sync_target().segments == std::vector{Offset{0}, Offset{1}});
+    partition.sync();
+    REQUIRE(partition.append());
+    partition.write();
+    CHECK(log.sync_target().segments == std::vector{Offset{1}});
+}
+
+TEST_CASE("a full disk does not keep retention from making room") {
+    LogConfig config = small_segments(300);
+    config.retention_ms = -1;
+    config.retention_bytes = 0;
+    TestPartition partition{config};
+    for (int i = 0; i < 20; ++i) REQUIRE(partition.append());
+    partition.flush();
+    REQUIRE(partition.append());
+    static_cast<void>(partition.log().take_writes());
+    static_cast<void>(partition.log().write_failed());
+    CHECK(partition.log().apply_retention(Timestamp{0}, kFar).segments.size() > 3);
+    REQUIRE(partition.append());
+    partition.flush();
+    CHECK(partition.read_all(partition.log().log_start_offset(), kFar).next_offset == Offset{21});
+}
+
 TEST_CASE("retention leaves a log alone whose cleanup policy does not delete") {
     LogConfig config = small_segments(300);
     config.retention_ms = 0;
