@@ -106,22 +106,13 @@ class PartitionCheck {
         }
         SegmentFacts facts{.base_offset = base_offset, .size_bytes = file->size()};
         SegmentScanner scanner(*file, base_offset);
-        Offset expected = base_offset;
         while (const auto item = scanner.next()) {
             if (const auto* damage = std::get_if<ScannedDamage>(&*item)) {
                 note_damage(base_offset, path, *damage);
                 if (!damage->has_intact_after) facts.torn_end = *damage;
-                if (damage->next_offset != kNoOffset) expected = damage->next_offset;
                 continue;
             }
             const auto& batch = std::get<ScannedBatch>(*item);
-            if (batch.header.base_offset != expected) {
-                note(path, batch.position,
-                     "offsets " + number(expected.value) + "-" +
-                         number(batch.header.base_offset.value - 1) + " are not there",
-                     true);
-            }
-            expected = batch.header.next_offset();
             facts.batches.push_back({batch.header.base_offset, batch.position});
             ++report_.batches;
             report_.records += static_cast<std::uint64_t>(batch.header.record_count);

@@ -17,6 +17,7 @@ namespace dlog::cli {
 namespace {
 
 constexpr std::size_t kWindowBytes = 4 << 20;
+constexpr std::uint64_t kGapBatchBytesMax = 256 << 20;
 /// How far to go on behind bytes that the device refuses to read.
 constexpr std::uint64_t kUnreadableStep = 4096;
 constexpr std::int64_t kOffsetMax = INT64_MAX;
@@ -116,6 +117,20 @@ std::optional<ScanItem> SegmentScanner::next() {
     return std::nullopt;
 }
 
+/// An intact batch that begins at a later offset than expected, and whose successor continues it,
+/// is not damaged: offsets before it are missing. (A batch whose successor does not continue it has
+/// a wrong offset itself.)
+void SegmentScanner::note_gap(ScannedDamage& damage) {
+    if (damage.reason != storage::DamageReason::kBadOffset) return;
+    const std::uint64_t size = damage.end_position - damage.position;
+    if (size > kGapBatchBytesMax || !load(damage.position, size)) return;
+    const auto header = record::read_batch_header(window_);
+    if (!header || header->size_bytes() != size || !record::verify_crc(window_)) return;
+    if (header->base_offset < expected_ || header->next_offset() != damage.next_offset) return;
+    damage.end_position = damage.position;
+    damage.next_offset = header->base_offset;
+}
+
 ScanItem SegmentScanner::skip_damage(storage::DamageReason reason) {
     ScannedDamage damage{.position = position_,
                          .end_position = file_.size(),
@@ -134,7 +149,8 @@ ScanItem SegmentScanner::skip_damage(storage::DamageReason reason) {
             damage.end_position = from + found.position;
             damage.next_offset = found.offset;
             damage.has_intact_after = true;
-            expected_ = found.offset;
+            note_gap(damage);
+            expected_ = damage.next_offset;
             break;
         }
         const bool needs_more = found.outcome == storage::Resync::Outcome::kMoreBytes;

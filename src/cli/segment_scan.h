@@ -48,7 +48,7 @@ struct ScannedBatch {
     ByteView bytes;
 };
 
-/// The bytes [position, end_position) are not intact batches.
+/// The bytes [position, end_position) are not intact batches; none, where only offsets are missing.
 struct ScannedDamage {
     std::uint64_t position = 0;
     std::uint64_t end_position = 0;
@@ -77,6 +77,7 @@ class SegmentScanner {
 
   private:
     [[nodiscard]] bool load(std::uint64_t position, std::size_t size);
+    void note_gap(ScannedDamage& damage);
     [[nodiscard]] ScanItem skip_damage(storage::DamageReason reason);
     [[nodiscard]] ByteView window_from(std::uint64_t position) const;
 
