@@ -24,6 +24,7 @@ struct Arguments {
     bool is_single = false;
     bool is_always_twice = false;
     bool expects_failure = false;
+    bool needs_trusting_storage = false;
     Canary canary = Canary::kNone;
 };
 
@@ -167,7 +168,7 @@ int run_all(const Arguments& arguments) {
 
 constexpr std::string_view kUsage =
     "usage: sim_seeds [--seed N | --seeds FIRST COUNT] [--level node|partitions] [--jobs N]\n"
-    "                 [--trace [--twice]] [--canary none|flush] [--expect-failure]\n";
+    "                 [--trace [--twice]] [--canary none|flush|tail] [--expect-failure]\n";
 
 bool parse(int count, char** words, Arguments& arguments) {
     for (int at = 1; at < count; ++at) {
@@ -196,12 +197,26 @@ bool parse(int count, char** words, Arguments& arguments) {
         } else if (word == "--canary") {
             const std::string_view name = words[++at];
             if (name == "flush") arguments.canary = Canary::kAcknowledgesBeforeFlush;
-            if (name != "flush" && name != "none") return false;
+            arguments.needs_trusting_storage = name == "tail";
+            if (name != "flush" && name != "tail" && name != "none") return false;
         } else {
             return false;
         }
     }
     return arguments.jobs > 0 && (arguments.level == "node" || arguments.level == "partitions");
+}
+
+/// The canary that trusts a torn tail is a program of its own, beside this one: its storage is
+/// compiled differently. Returns only when it cannot be started, or when this is that program.
+bool become_trusting(char** words) {
+    constexpr std::string_view kSuffix = "_trusting";
+    std::string path = words[0];
+    if (path.ends_with(kSuffix)) return true;
+    path += kSuffix;
+    words[0] = path.data();
+    execv(path.c_str(), words);
+    std::fprintf(stderr, "cannot start %s\n", path.c_str());
+    return false;
 }
 
 }  // namespace
@@ -214,6 +229,7 @@ int main(int count, char** words) {
         std::fputs(kUsage.data(), stderr);
         return 2;
     }
+    if (arguments.needs_trusting_storage && !become_trusting(words)) return 2;
     current_level = arguments.level;
     std::signal(SIGABRT, tell_seed);
     std::signal(SIGSEGV, tell_seed);
