@@ -11,48 +11,62 @@ namespace dlog::broker {
 namespace {
 
 constexpr std::string_view kHead =
-    R"(# What of Kafka's protocol is served
+    "# What of Kafka's protocol is served\n"
+    "\n"
+    "This page is made from the program's own tables (`src/broker/api_table.cc` and "
+    "`src/metadata/topic_config_table.cc`); a\n"
+    "test compares it with them. To renew it: `DLOG_RENEW_DOCS=1 "
+    "build/release/src/test_broker`.\n"
+    "\n"
+    "A client sees the same list in the answer to its first request, ApiVersions: what "
+    "is not served is not advertised.\n"
+    "\n"
+    "## APIs\n"
+    "\n"
+    "Message definitions are those of Apache Kafka 4. The last column says what differs "
+    "from Kafka's behaviour.\n"
+    "\n"
+    "| key | API | versions | not served |\n"
+    "| --- | --- | --- | --- |\n";
 
-This page is made from the program's own tables (`src/broker/api_table.cc` and `src/metadata/topic_config_table.cc`); a
-test compares it with them. To renew it: `DLOG_RENEW_DOCS=1 build/release/src/test_broker`.
-
-A client sees the same list in the answer to its first request, ApiVersions: what is not served is not advertised.
-
-## APIs
-
-Message definitions are those of Apache Kafka 4. The last column says what differs from Kafka's behaviour.
-
-| key | API | versions | not served |
-| --- | --- | --- | --- |
-)";
-
-constexpr std::string_view kNotServed = R"(
-## APIs that are not served
-
-Every other API of Kafka 4. A request with one of these keys, or with a version that the table above does not have,
-closes its connection with one log line, as in Kafka; only ApiVersions answers an unknown version, with
-UNSUPPORTED_VERSION and the table (KIP-511).
-
-| what | why |
-| --- | --- |
-| Consumer groups: FindCoordinator, JoinGroup, Heartbeat, OffsetCommit, OffsetFetch, ConsumerGroupHeartbeat and others | Not built yet. Consumers work with assigned partitions. |
-| Transactions: AddPartitionsToTxn, EndTxn, TxnOffsetCommit and others | Not built yet. Idempotent producers are served. |
-| Share groups, streams groups | Not built yet. |
-| IncrementalAlterConfigs, AlterConfigs | Not built yet: settings are given when a topic is made. |
-| DeleteRecords, DescribeLogDirs, DescribeProducers, ElectLeaders, reassignments | Not built yet. |
-| SaslHandshake, SaslAuthenticate, delegation tokens, ACLs, quotas | Not built yet: clients connect without authentication. |
-| Requests between brokers and controllers | This node is alone; replicas will not speak Kafka's own inner protocol. |
-
-## Record batches
-
-Message format 2 only, as in Kafka 4: formats 0 and 1 are refused with INVALID_RECORD. Codecs none, gzip, snappy (xerial's
-framing and bare), lz4 and zstd. Compressed batches are checked record by record like plain ones, in bounded memory.
-
-## Topic settings
-
-| name | default | notes |
-| --- | --- | --- |
-)";
+constexpr std::string_view kNotServed =
+    "\n"
+    "## APIs that are not served\n"
+    "\n"
+    "Every other API of Kafka 4. A request with one of these keys, or with a version "
+    "that the table above does not have,\n"
+    "closes its connection with one log line, as in Kafka; only ApiVersions answers an "
+    "unknown version, with\n"
+    "UNSUPPORTED_VERSION and the table (KIP-511).\n"
+    "\n"
+    "| what | why |\n"
+    "| --- | --- |\n"
+    "| Consumer groups: FindCoordinator, JoinGroup, Heartbeat, OffsetCommit, "
+    "OffsetFetch, ConsumerGroupHeartbeat and others | Not built yet. Consumers work with "
+    "assigned partitions. |\n"
+    "| Transactions: AddPartitionsToTxn, EndTxn, TxnOffsetCommit and others | Not built "
+    "yet. Idempotent producers are served. |\n"
+    "| Share groups, streams groups | Not built yet. |\n"
+    "| IncrementalAlterConfigs, AlterConfigs | Not built yet: settings are given when a "
+    "topic is made. |\n"
+    "| DeleteRecords, DescribeLogDirs, DescribeProducers, ElectLeaders, reassignments | "
+    "Not built yet. |\n"
+    "| SaslHandshake, SaslAuthenticate, delegation tokens, ACLs, quotas | Not built yet: "
+    "clients connect without authentication. |\n"
+    "| Requests between brokers and controllers | This node is alone; replicas will not "
+    "speak Kafka's own inner protocol. |\n"
+    "\n"
+    "## Record batches\n"
+    "\n"
+    "Message format 2 only, as in Kafka 4: formats 0 and 1 are refused with "
+    "INVALID_RECORD. Codecs none, gzip, snappy (xerial's\n"
+    "framing and bare), lz4 and zstd. Compressed batches are checked record by record "
+    "like plain ones, in bounded memory.\n"
+    "\n"
+    "## Topic settings\n"
+    "\n"
+    "| name | default | notes |\n"
+    "| --- | --- | --- |\n";
 
 void append_api(std::string& out, const ApiEntry& api) {
     out.append("| ").append(std::to_string(api.key)).append(" | ").append(api.name).append(" | ");

@@ -83,6 +83,8 @@ port::Task<void> ClientConnection::run() {
 void ClientConnection::close() {
     if (is_closing_) return;
     is_closing_ = true;
+    // What ends now may be the last that `run` waits for, which then destroys this connection.
+    const port::Gate::Hold hold = gate_.enter();
     connection_->close();
     wake_writer(false);
     changed_.notify_all();
