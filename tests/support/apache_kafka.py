@@ -46,16 +46,16 @@ class Kafka:
     def __init__(self, folder: pathlib.Path, settings: dict[str, str] | None = None, heap: str = "1g"):
         if not any(JARS.glob("kafka_2.13-*.jar")):
             raise RuntimeError("Kafka's jars are missing: ./dev setup bench")
-        self.folder = folder
+        self.folder = folder.resolve()
         self.heap = heap
         self.port = free_port()
         self.process: subprocess.Popen | None = None
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        text = PROPERTIES.format(port=self.port, controller=free_port(), data=folder / "data")
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir(parents=True)
+        text = PROPERTIES.format(port=self.port, controller=free_port(), data=self.folder / "data")
         text += "".join(f"{key}={value}\n" for key, value in (settings or {}).items())
-        (folder / "server.properties").write_text(text)
-        (folder / "log4j2.yaml").write_text(LOGGING)
+        (self.folder / "server.properties").write_text(text)
+        (self.folder / "log4j2.yaml").write_text(LOGGING)
         self.format()
         self.start()
 

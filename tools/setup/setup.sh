@@ -67,7 +67,7 @@ install_jars() { # NAME...: NAME.pom.xml's dependencies into .cache/jars/NAME
         cmp -s "$setup/$name.pom.xml" "$target/pom.xml" && continue
         rm -rf "$target" && mkdir -p "$target"
         say "Maven fetches the jars of $name"
-        mvn -q -B -f "$setup/$name.pom.xml" dependency:copy-dependencies -DincludeScope=runtime \
+        mvn -q -B -Dstyle.color=never -f "$setup/$name.pom.xml" dependency:copy-dependencies -DincludeScope=runtime \
             "-DoutputDirectory=$target" >&2 || die "Maven could not fetch the jars of tools/setup/$name.pom.xml"
         cp "$setup/$name.pom.xml" "$target/pom.xml"
     done
