@@ -106,42 +106,61 @@ port::Task<Result<std::vector<TopicSetting>>> describe_topic_settings(Cluster& c
 
 namespace {
 
-/// One round over the leaders: partitions that are answered move from `open` to `found`. The error
-/// is the last retriable one, if any partition is still open.
-port::Task<Result<void>> ask_leaders(Cluster& cluster, TopicInfoPtr topic, Timestamp time,
-                                     std::vector<std::int32_t>& open,
-                                     std::vector<ListedOffset>& found, Instant deadline) {
+/// What the partitions that are still open ask of each leader.
+Result<std::map<NodeId, protocol::ListOffsetsRequest>> requests_by_leader(
+    const TopicInfo& topic, const std::vector<std::int32_t>& open, Timestamp time,
+    std::int32_t wait_ms) {
     std::map<NodeId, protocol::ListOffsetsRequest> requests;
     for (const std::int32_t partition : open) {
-        if (static_cast<std::size_t>(partition) >= topic->partitions.size()) {
-            co_return unexpected(broker_error(
+        if (static_cast<std::size_t>(partition) >= topic.partitions.size()) {
+            return unexpected(broker_error(
                 ErrorCode::kUnknownTopicOrPartition,
-                "topic " + topic->name + " has no partition " + std::to_string(partition)));
+                "topic " + topic.name + " has no partition " + std::to_string(partition)));
         }
-        const PartitionInfo& info = topic->partitions[static_cast<std::size_t>(partition)];
+        const PartitionInfo& info = topic.partitions[static_cast<std::size_t>(partition)];
         protocol::ListOffsetsRequest& request = requests[info.leader];
         request.replica_id = -1;
-        request.timeout_ms = timeout_ms(cluster, deadline);
-        if (request.topics.empty()) request.topics.emplace_back().name = topic->name;
+        request.timeout_ms = wait_ms;
+        if (request.topics.empty()) request.topics.emplace_back().name = topic.name;
         auto& wanted = request.topics[0].partitions.emplace_back();
         wanted.partition_index = partition;
         wanted.current_leader_epoch = info.leader_epoch.value;
         wanted.timestamp = time.ms;
     }
+    return requests;
+}
+
+using OffsetAnswer = protocol::ListOffsetsResponse::ListOffsetsPartitionResponse;
+
+/// Partitions that a round has still to answer, and those that it has answered.
+struct OffsetRound {
+    std::vector<std::int32_t> open;
+    std::vector<ListedOffset> found;
+
+    Result<void> take(const std::string& topic, const OffsetAnswer& answer) {
+        if (answer.error_code != ErrorCode::kNone) {
+            return unexpected(broker_error(
+                answer.error_code, topic + " partition " + std::to_string(answer.partition_index)));
+        }
+        std::erase(open, answer.partition_index);
+        found.push_back(
+            {answer.partition_index, Offset{answer.offset}, Timestamp{answer.timestamp}});
+        return {};
+    }
+};
+
+/// Asks every leader once. The error is the first one met.
+port::Task<Result<void>> ask_leaders(Cluster& cluster, OffsetRound& round, TopicInfoPtr topic,
+                                     Timestamp time, Instant deadline) {
+    DLOG_CO_TRY_ASSIGN(auto requests,
+                       requests_by_leader(*topic, round.open, time, timeout_ms(cluster, deadline)));
     for (auto& [leader, request] : requests) {
         DLOG_CO_TRY_ASSIGN(const auto connection, co_await cluster.connection_to(leader));
         DLOG_CO_TRY_ASSIGN(const auto answer,
                            co_await connection->call(request, {.deadline = deadline}));
         for (const auto& answered : answer->topics) {
-            for (const auto& partition : answered.partitions) {
-                if (partition.error_code != ErrorCode::kNone) {
-                    co_return unexpected(broker_error(
-                        partition.error_code,
-                        topic->name + " partition " + std::to_string(partition.partition_index)));
-                }
-                std::erase(open, partition.partition_index);
-                found.push_back({partition.partition_index, Offset{partition.offset},
-                                 Timestamp{partition.timestamp}});
+            for (const OffsetAnswer& one : answered.partitions) {
+                DLOG_CO_TRY(round.take(topic->name, one));
             }
         }
     }
@@ -153,23 +172,23 @@ port::Task<Result<void>> ask_leaders(Cluster& cluster, TopicInfoPtr topic, Times
 port::Task<Result<std::vector<ListedOffset>>> list_offsets(Cluster& cluster, std::string topic,
                                                            std::vector<std::int32_t> partitions,
                                                            Timestamp time, Instant deadline) {
-    std::vector<ListedOffset> found;
+    OffsetRound round{.open = std::move(partitions)};
     Backoff backoff(cluster.config(), cluster.random());
-    while (!partitions.empty()) {
+    while (!round.open.empty()) {
         DLOG_CO_TRY_ASSIGN(const TopicInfoPtr info, co_await cluster.topic(topic, false, deadline));
-        const auto round = co_await ask_leaders(cluster, info, time, partitions, found, deadline);
-        if (round && partitions.empty()) break;
-        if (!round && !round.error().is_retriable()) co_return unexpected(round.error());
+        const auto asked = co_await ask_leaders(cluster, round, info, time, deadline);
+        if (asked && round.open.empty()) break;
+        if (!asked && !asked.error().is_retriable()) co_return unexpected(asked.error());
         cluster.forget_topic(topic);
         const bool is_in_time = co_await cluster.wait(backoff.next(), deadline);
         if (!is_in_time) {
-            co_return unexpected(round ? Error{.kind = ErrorKind::kTimedOut} : round.error());
+            co_return unexpected(asked ? Error{.kind = ErrorKind::kTimedOut} : asked.error());
         }
     }
-    std::sort(found.begin(), found.end(), [](const ListedOffset& a, const ListedOffset& b) {
-        return a.partition < b.partition;
-    });
-    co_return found;
+    std::sort(
+        round.found.begin(), round.found.end(),
+        [](const ListedOffset& a, const ListedOffset& b) { return a.partition < b.partition; });
+    co_return std::move(round.found);
 }
 
 }  // namespace dlog::client

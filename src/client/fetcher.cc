@@ -135,26 +135,33 @@ port::Task<Result<std::vector<Fetched>>> Fetcher::ask_leader(NodeId leader, std:
         for (const auto& data : topic.partitions) {
             const Key key{topic.topic, data.partition_index};
             if (!places_.contains(key)) continue;
-            const Error error = broker_error(
-                data.error_code, key.topic + " partition " + std::to_string(key.partition));
-            if (data.error_code != ErrorCode::kNone && error.is_retriable() &&
-                data.error_code != ErrorCode::kCorruptMessage) {
-                failure = error;
-                continue;
+            auto fetched = take_answer(key, answer.frame, data);
+            if (fetched) {
+                all.push_back(*std::move(fetched));
+            } else {
+                failure = std::move(fetched).error();
+                cluster_.forget_topic(key.topic);
             }
-            Fetched fetched = take(key, answer.frame, data.records.view());
-            fetched.high_watermark = Offset{data.high_watermark};
-            fetched.log_start_offset = Offset{data.log_start_offset};
-            if (data.error_code != ErrorCode::kNone) fetched.error = error;
-            if (fetched.error) places_[key].rests = true;
-            all.push_back(std::move(fetched));
         }
     }
     if (all.empty() && failure) co_return unexpected(*std::move(failure));
-    if (failure) {
-        for (const Key& key : keys) cluster_.forget_topic(key.topic);
-    }
     co_return all;
+}
+
+/// The error: one that may pass, after which the same is asked again.
+template <class Data>
+Result<Fetched> Fetcher::take_answer(const Key& key, const Buffer& frame, const Data& data) {
+    Error error =
+        broker_error(data.error_code, key.topic + " partition " + std::to_string(key.partition));
+    const bool is_wrong = data.error_code != ErrorCode::kNone;
+    const bool may_pass = error.is_retriable() && data.error_code != ErrorCode::kCorruptMessage;
+    if (is_wrong && may_pass) return unexpected(std::move(error));
+    Fetched fetched = take(key, frame, data.records.view());
+    fetched.high_watermark = Offset{data.high_watermark};
+    fetched.log_start_offset = Offset{data.log_start_offset};
+    if (is_wrong) fetched.error = std::move(error);
+    if (fetched.error) places_[key].rests = true;
+    return fetched;
 }
 
 /// Checks the batches and moves the partition's position behind them. Half a batch at the end is

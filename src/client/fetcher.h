@@ -81,6 +81,9 @@ class Fetcher {
     port::Task<Result<void>> group_by_leader(Round& round, Instant deadline);
     static port::Task<void> ask(Fetcher* self, std::shared_ptr<Round> round, NodeId leader);
     port::Task<Result<std::vector<Fetched>>> ask_leader(NodeId leader, std::vector<Key> keys);
+    template <class Data>
+    [[nodiscard]] Result<Fetched> take_answer(const Key& key, const Buffer& frame,
+                                              const Data& data);
     [[nodiscard]] Fetched take(const Key& key, const Buffer& frame, ByteView records);
     [[nodiscard]] bool has_work() const;
 

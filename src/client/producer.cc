@@ -63,6 +63,49 @@ struct Shipment {
     std::size_t size_bytes = 0;
 };
 
+protocol::ProduceRequest request_of(const Shipment& shipment, std::vector<Buffer>& externals) {
+    protocol::ProduceRequest request;
+    std::map<std::string_view, std::size_t> places;
+    for (const Shipment::Item& item : shipment.items) {
+        const auto [place, is_new] =
+            places.try_emplace(item.queue->topic, request.topic_data.size());
+        if (is_new) request.topic_data.emplace_back().name = item.queue->topic;
+        const auto token = static_cast<std::uint32_t>(externals.size());
+        request.topic_data[place->second].partition_data.push_back(
+            {.index = item.queue->partition,
+             .records = protocol::Records::external(item.batch->bytes.size(), token)});
+        externals.push_back(item.batch->bytes);
+    }
+    return request;
+}
+
+/// What became of each item of a shipment, in order: the offset of its first record.
+using Outcomes = std::vector<Result<Offset>>;
+
+Outcomes outcomes_of(const Shipment& shipment, const protocol::ProduceResponse& response) {
+    std::map<std::pair<std::string_view, std::int32_t>, std::size_t> places;
+    for (std::size_t i = 0; i < shipment.items.size(); ++i) {
+        const BatchQueue& queue = *shipment.items[i].queue;
+        places[{queue.topic, queue.partition}] = i;
+    }
+    Outcomes outcomes(shipment.items.size(),
+                      unexpected(Error{.kind = ErrorKind::kBadResponse,
+                                       .detail = "Produce: a partition is missing"}));
+    for (const auto& topic : response.responses) {
+        for (const auto& partition : topic.partition_responses) {
+            const auto place = places.find({topic.name, partition.index});
+            if (place == places.end()) continue;
+            if (partition.error_code == ErrorCode::kNone) {
+                outcomes[place->second] = Offset{partition.base_offset};
+            } else {
+                outcomes[place->second] = unexpected(
+                    broker_error(partition.error_code, partition.error_message.value_or("")));
+            }
+        }
+    }
+    return outcomes;
+}
+
 }  // namespace
 
 class Producer::Impl {
@@ -118,8 +161,7 @@ class Producer::Impl {
     // A request and its outcome.
     port::Task<void> ship(port::Gate::Hold hold, NodeId node, ConnectionPtr connection,
                           Shipment shipment);
-    port::Task<Result<std::vector<Result<Offset>>>> exchange(ConnectionPtr connection,
-                                                             const Shipment* shipment);
+    port::Task<Result<Outcomes>> exchange(ConnectionPtr connection, const Shipment* shipment);
     void settle(Shipment::Item item, Result<Offset> outcome);
     void try_again(Shipment::Item item, Error error);
     void succeed(Shipment::Item& item, Offset base_offset);
@@ -127,6 +169,7 @@ class Producer::Impl {
     void report(const BatchQueue& queue, const PendingBatch& batch, Offset base_offset,
                 const Error* error);
     void renumber_all();
+    void renumber(BatchQueue& queue);
 
     Cluster& cluster_;
     const port::Ports& ports_;
@@ -428,27 +471,29 @@ port::Task<void> Producer::Impl::get_identity() {
     static_cast<void>(co_await cluster_.wait(cluster_.config().backoff_max, kNever));
 }
 
-/// Under a new identity every partition counts from 0. A batch that may have been written under the
-/// old one cannot be sent again without the risk of writing it twice: it fails.
+/// Under a new identity every partition counts from 0.
 void Producer::Impl::renumber_all() {
     for (auto& [name, topic] : topics_) {
-        for (auto& [partition, queue] : topic.queues) {
-            queue->next_sequence = 0;
-            auto waiting = std::exchange(queue->waiting, {});
-            for (PendingBatchPtr& batch : waiting) {
-                if (batch->is_numbered() && batch->is_unknown) {
-                    const Error unknown = batch->last_error.value_or(Error{});
-                    fail(*queue, *batch, unknown);
-                    continue;
-                }
-                batch->base_sequence = -1;
-                // The bytes of an earlier try may still be on their way out.
-                if (batch->tries > 0) batch->bytes = Buffer::copy_of(batch->bytes.view());
-                queue->waiting.push_back(std::move(batch));
-            }
-        }
+        for (auto& [partition, queue] : topic.queues) renumber(*queue);
     }
     needs_identity_ = false;
+}
+
+/// A batch that may have been written under the old identity cannot be sent again without the risk
+/// of writing it twice: it fails.
+void Producer::Impl::renumber(BatchQueue& queue) {
+    queue.next_sequence = 0;
+    auto waiting = std::exchange(queue.waiting, {});
+    for (PendingBatchPtr& batch : waiting) {
+        if (batch->is_numbered() && batch->is_unknown) {
+            fail(queue, *batch, batch->last_error.value_or(Error{}));
+            continue;
+        }
+        batch->base_sequence = -1;
+        // The bytes of an earlier try may still be on their way out.
+        if (batch->tries > 0) batch->bytes = Buffer::copy_of(batch->bytes.view());
+        queue.waiting.push_back(std::move(batch));
+    }
 }
 
 // A request and its outcome.
@@ -472,49 +517,20 @@ port::Task<void> Producer::Impl::ship([[maybe_unused]] port::Gate::Hold hold, No
 }
 
 /// One outcome for each item, in order. The shipment outlives this.
-port::Task<Result<std::vector<Result<Offset>>>> Producer::Impl::exchange(ConnectionPtr connection,
-                                                                         const Shipment* shipment) {
-    constexpr std::int16_t kFirstWithIds = 13;
-    protocol::ProduceRequest request;
+port::Task<Result<Outcomes>> Producer::Impl::exchange(ConnectionPtr connection,
+                                                      const Shipment* shipment) {
+    constexpr std::int16_t kLastWithNames = 12;
+    CallOptions options{.deadline = cluster_.default_deadline(), .version_max = kLastWithNames};
+    protocol::ProduceRequest request = request_of(*shipment, options.externals);
     request.acks = static_cast<std::int16_t>(config_.acks);
     request.timeout_ms = static_cast<std::int32_t>(cluster_.config().request_timeout.ms());
-    CallOptions options{.deadline = cluster_.default_deadline(), .version_max = kFirstWithIds - 1};
-    std::map<std::string_view, std::size_t> places;
-    for (const Shipment::Item& item : shipment->items) {
-        const auto [place, is_new] =
-            places.try_emplace(item.queue->topic, request.topic_data.size());
-        if (is_new) request.topic_data.emplace_back().name = item.queue->topic;
-        const auto token = static_cast<std::uint32_t>(options.externals.size());
-        request.topic_data[place->second].partition_data.push_back(
-            {.index = item.queue->partition,
-             .records = protocol::Records::external(item.batch->bytes.size(), token)});
-        options.externals.push_back(item.batch->bytes);
-    }
-    std::vector<Result<Offset>> outcomes(
-        shipment->items.size(), unexpected(Error{.kind = ErrorKind::kBadResponse,
-                                                 .detail = "Produce: a partition is missing"}));
     if (config_.acks == Acks::kNone) {
         DLOG_CO_TRY(co_await connection->send(std::move(request), std::move(options)));
-        for (Result<Offset>& outcome : outcomes) outcome = kNoOffset;
-        co_return outcomes;
+        co_return Outcomes(shipment->items.size(), Result<Offset>(kNoOffset));
     }
     DLOG_CO_TRY_ASSIGN(const auto answer,
                        co_await connection->call(std::move(request), std::move(options)));
-    for (const auto& topic : answer->responses) {
-        for (const auto& partition : topic.partition_responses) {
-            for (std::size_t i = 0; i < outcomes.size(); ++i) {
-                const BatchQueue& queue = *shipment->items[i].queue;
-                if (queue.partition != partition.index || queue.topic != topic.name) continue;
-                if (partition.error_code == ErrorCode::kNone) {
-                    outcomes[i] = Offset{partition.base_offset};
-                } else {
-                    outcomes[i] = unexpected(
-                        broker_error(partition.error_code, partition.error_message.value_or("")));
-                }
-            }
-        }
-    }
-    co_return outcomes;
+    co_return outcomes_of(*shipment, answer.message);
 }
 
 void Producer::Impl::settle(Shipment::Item item, Result<Offset> outcome) {
