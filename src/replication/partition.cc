@@ -164,6 +164,9 @@ Task<void> Partition::write_loop(std::shared_ptr<Partition> self) {
     // Appends of the same turn of the loop go out together.
     co_await port::yield(self->services_.ports.spawn);
     storage::Log& log = *self->log_;
+    // Without a checkpoint a restart cannot tell a batch that was torn before it was acknowledged
+    // from one that was damaged later, and has to keep a hole where it lies.
+    if (!self->folder_.has_checkpoint()) (void)co_await self->write_checkpoint(false);
     while (log.has_unwritten()) {
         storage::WritePlan plan = log.take_writes();
         if (plan.empty()) break;

@@ -178,7 +178,10 @@ Task<std::shared_ptr<const storage::SegmentIndex>> PartitionFolder::read_index(O
 Task<DiskResult<std::optional<Buffer>>> PartitionFolder::read_checkpoint() {
     const std::string path = path_ + "/" + std::string(storage::kCheckpointFileName);
     auto contents = co_await port::read_file(services_.ports.disk, path, kCheckpointBytesMax);
-    if (contents) co_return std::optional<Buffer>(*std::move(contents));
+    if (contents) {
+        has_checkpoint_ = true;
+        co_return std::optional<Buffer>(*std::move(contents));
+    }
     if (contents.error() == DiskError::kNotFound) co_return std::optional<Buffer>();
     co_return unexpected(contents.error());
 }
@@ -199,7 +202,9 @@ Task<DiskResult<void>> PartitionFolder::write_checkpoint(Buffer contents) {
     DLOG_CO_TRY(co_await services_.flusher.sync(std::move(files), {}));
     DLOG_CO_TRY(co_await services_.ports.disk.rename(temporary, path));
     ++name_changes_;
-    co_return co_await sync({});
+    const auto synced = co_await sync({});
+    has_checkpoint_ |= synced.has_value();
+    co_return synced;
 }
 
 Task<DiskResult<std::optional<std::vector<std::string>>>> PartitionFolder::names() {
@@ -220,6 +225,7 @@ Task<DiskResult<void>> PartitionFolder::remove() {
     const auto removed = co_await services_.ports.disk.remove_all(path_);
     if (!removed && removed.error() != DiskError::kNotFound) co_return removed;
     is_made_ = false;
+    has_checkpoint_ = false;
     co_return {};
 }
 

@@ -48,6 +48,8 @@ class PartitionFolder {
     [[nodiscard]] port::Task<port::DiskResult<std::optional<Buffer>>> read_checkpoint();
     /// Replaces the checkpoint, durably.
     [[nodiscard]] port::Task<port::DiskResult<void>> write_checkpoint(Buffer contents);
+    /// One has been read or written.
+    [[nodiscard]] bool has_checkpoint() const { return has_checkpoint_; }
     /// Nothing when there is no such folder.
     [[nodiscard]] port::Task<port::DiskResult<std::optional<std::vector<std::string>>>> names();
     [[nodiscard]] port::Task<port::DiskResult<void>> remove();
@@ -62,6 +64,7 @@ class PartitionFolder {
     ShardServices& services_;
     std::string path_;
     bool is_made_ = false;  ///< the folder is known to exist
+    bool has_checkpoint_ = false;
     /// How often names in the folder, and the folder's own, were changed, and up to which change
     /// they are synced. A change counts when it has been made: a sync that began before does not
     /// cover it. What an earlier life of the node left may not be synced either.
