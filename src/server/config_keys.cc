@@ -159,27 +159,36 @@ std::string environment_name(std::string_view key) {
     return name;
 }
 
+namespace {
+
+/// "text|json" -> " One of text, json."
+std::string choices_text(std::string_view choices) {
+    if (choices.empty()) return {};
+    std::string out = " One of ";
+    for (const char c : choices) {
+        if (c == '|') {
+            out += ", ";
+        } else {
+            out += c;
+        }
+    }
+    return out + ".";
+}
+
+std::string code(std::string_view text) {
+    return text.empty() ? std::string() : "`" + std::string(text) + "`";
+}
+
+}  // namespace
+
 std::string config_table_markdown() {
     std::string out =
         "| key | flag | environment | default | what it does |\n"
         "| --- | --- | --- | --- | --- |\n";
     for (const ConfigKey& key : config_keys()) {
-        out += "| `" + std::string(key.name) + "` | `--" + flag_name(key.name) + "` | `" +
-               environment_name(key.name) + "` | ";
-        out += key.default_value.empty() ? "" : "`" + std::string(key.default_value) + "`";
-        out += " | " + std::string(key.documentation);
-        if (!key.choices.empty()) {
-            out += " One of ";
-            for (const char c : key.choices) {
-                if (c == '|') {
-                    out += ", ";
-                } else {
-                    out += c;
-                }
-            }
-            out += '.';
-        }
-        out += " |\n";
+        out += "| " + code(key.name) + " | " + code("--" + flag_name(key.name)) + " | " +
+               code(environment_name(key.name)) + " | " + code(key.default_value) + " | " +
+               key.documentation + choices_text(key.choices) + " |\n";
     }
     return out;
 }

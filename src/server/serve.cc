@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -30,6 +31,15 @@ namespace dlog::server {
 namespace {
 
 constexpr std::string_view kLockFile = "/lock";
+
+/// Segments and connections each take a file descriptor; the usual soft limit of 1024 is for
+/// programs that use select(2). The hard limit is the operator's word.
+void raise_file_limit() {
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+    limit.rlim_cur = limit.rlim_max;
+    static_cast<void>(::setrlimit(RLIMIT_NOFILE, &limit));
+}
 
 LogLevel level_of(std::string_view name) {
     for (const LogLevel level : {LogLevel::kDebug, LogLevel::kInfo, LogLevel::kWarn}) {
@@ -211,6 +221,7 @@ ServeOutcome serve(const Config& config) {
         config.text("log.format") == "json" ? LogFormat::kJson : LogFormat::kText;
     FileLogSink log(STDERR_FILENO, format, level_of(config.text("log.level")));
     for (const std::string& warning : config.warnings) log.warn(warning);
+    raise_file_limit();
     Running running(config, log);
     handle_signals(running);
     running.reactor.run_and_wait(CoreId{0}, [&](port::Ports&) {
