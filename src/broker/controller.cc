@@ -128,11 +128,22 @@ std::expected<Offset, std::string> Controller::fold_batches(ByteView bytes) {
                                        std::to_string(one.offset.value) +
                                        " is not of this version of dlog: " + known.error().text());
             }
+            if (const auto* removal = std::get_if<metadata::RemoveTopicRecord>(&*known)) {
+                note_deleted(removal->topic_id);
+            }
             state_.apply(*known);
         }
         next = reader->header().next_offset();
     }
     return next;
+}
+
+void Controller::note_deleted(TopicId id) {
+    const metadata::TopicPtr topic = state_.topic(id);
+    if (topic == nullptr) return;
+    deleted_.push_back({.name = topic->name,
+                        .id = id,
+                        .partition_count = static_cast<std::int32_t>(topic->partitions.size())});
 }
 
 port::Task<std::expected<void, std::string>> Controller::register_node(

@@ -5,9 +5,11 @@
 #include <cstdint>
 #include <expected>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/ids.h"
+#include "broker/leftovers.h"
 #include "broker/view.h"
 #include "metadata/controller.h"
 #include "metadata/state.h"
@@ -47,6 +49,8 @@ class Controller {
     allocate_producer_ids();
 
     [[nodiscard]] const metadata::State& state() const { return state_; }
+    /// The topics that the log named when it was opened and that are deleted. Asked once.
+    [[nodiscard]] std::vector<DeletedTopicFiles> take_deleted() { return std::move(deleted_); }
 
   private:
     using Outcome = std::expected<void, metadata::Refusal>;
@@ -58,10 +62,12 @@ class Controller {
     [[nodiscard]] port::Task<void> publish();
     [[nodiscard]] port::Task<std::expected<void, std::string>> replay();
     [[nodiscard]] std::expected<Offset, std::string> fold_batches(ByteView bytes);
+    void note_deleted(TopicId id);
     [[nodiscard]] metadata::Defaults defaults() const;
 
     Core& core_;
     metadata::State state_;
+    std::vector<DeletedTopicFiles> deleted_;
     ViewPtr view_;
     replication::PartitionPtr log_;
     bool is_changing_ = false;

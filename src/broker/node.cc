@@ -11,6 +11,7 @@
 #include "broker/controller.h"
 #include "broker/core.h"
 #include "broker/data_folder.h"
+#include "broker/leftovers.h"
 #include "broker/metrics.h"
 
 namespace dlog::broker {
@@ -174,6 +175,7 @@ port::Task<std::expected<void, std::string>> Node::start() {
     self.shared.epoch = self.folder.meta.epoch;
     for (const auto& core : self.cores) co_await start_shard(&home, core.get());
     DLOG_CO_TRY(co_await self.controller->open(self.shared.epoch));
+    co_await remove_leftovers(home.ports, self.config.data_dir, self.controller->take_deleted());
 
     port::Endpoint endpoint = self.config.listen;
     for (std::size_t i = 0; i < self.cores.size(); ++i) {

@@ -27,6 +27,7 @@
 #include "protocol/messages/produce.h"
 #include "record/batch.h"
 #include "record/builder.h"
+#include "replication/shard.h"
 #include "sim/world.h"
 
 namespace dlog::broker {
@@ -786,6 +787,59 @@ TEST_CASE("a client that never reads its responses is closed") {
 }
 
 // ---- the data folder ----
+
+Task<void> note_id_and_delete(Wire& wire, TopicId& id) {
+    co_await create_topic(wire, "t", 2);
+    protocol::MetadataRequest request;
+    request.topics.emplace();
+    request.topics->push_back({.name = "t"});
+    const auto described = co_await call(wire, 12, std::move(request));
+    id = described.message.topics.at(0).topic_id;
+    protocol::DeleteTopicsRequest deletion;
+    deletion.topics.push_back({.name = "t"});
+    const auto reply = co_await call(wire, 6, std::move(deletion));
+    CHECK(reply.message.responses.at(0).error_code == ErrorCode::kNone);
+}
+
+struct Found {
+    bool is_left = true;
+    bool is_other_there = false;
+    bool is_done = false;
+};
+
+Task<void> make_folders(port::Ports& ports, std::string left, std::string other, Found& found) {
+    CHECK((co_await ports.disk.make_directories(left)).has_value());
+    CHECK((co_await ports.disk.make_directories(other)).has_value());
+    found.is_done = true;
+}
+
+Task<void> look_for_folders(port::Ports& ports, std::string left, std::string other, Found& found) {
+    found.is_left = (co_await ports.disk.stat_path(left)).has_value();
+    found.is_other_there = (co_await ports.disk.stat_path(other)).has_value();
+    found.is_done = true;
+}
+
+TEST_CASE("what a crash left of a deleted topic is removed at the next start, and nothing else") {
+    Cluster cluster;
+    TopicId id;
+    cluster.run([&id](Wire& wire) { return note_id_and_delete(wire, id); });
+    const std::string left = replication::partition_folder(
+        "data", {.topic = "t", .topic_id = id, .partition = PartitionId(1)});
+    const std::string other = "data/topics/t/1-00000000";
+    Found found;
+    cluster.host.ports().spawn.spawn(make_folders(cluster.host.ports(), left, other, found));
+    CHECK(cluster.world.run_until([&] { return found.is_done; }, seconds(10)));
+    cluster.stop();
+    cluster.world.kill(cluster.host);
+    cluster.world.run_for(milliseconds(1));
+    cluster.world.restart(cluster.host);
+    cluster.wait_for_start();
+    found.is_done = false;
+    cluster.host.ports().spawn.spawn(look_for_folders(cluster.host.ports(), left, other, found));
+    CHECK(cluster.world.run_until([&] { return found.is_done; }, seconds(10)));
+    CHECK(!found.is_left);
+    CHECK(found.is_other_there);
+}
 
 TEST_CASE("a data folder of another node is refused in words") {
     Cluster cluster;

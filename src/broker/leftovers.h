@@ -1,0 +1,26 @@
+/// Files of deleted topics that a crash kept from being removed.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/ids.h"
+#include "port/ports.h"
+#include "port/task.h"
+
+namespace dlog::broker {
+
+/// A topic that the metadata log says is deleted.
+struct DeletedTopicFiles {
+    std::string name;
+    TopicId id;
+    std::int32_t partition_count = 0;
+};
+
+/// Removes what is still there of `topics`. A topic of the same name that lives now has another id,
+/// so other folders, which are left alone; so is everything that the metadata log never named.
+[[nodiscard]] port::Task<void> remove_leftovers(port::Ports ports, std::string data_dir,
+                                                std::vector<DeletedTopicFiles> topics);
+
+}  // namespace dlog::broker
