@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "broker/api_table.h"
 #include "protocol/frame.h"
 #include "protocol/messages/api_versions.h"
 #include "protocol/messages/create_partitions.h"
@@ -593,6 +594,143 @@ TEST_CASE("topics are created, grown, described and deleted") {
         Cluster cluster(seed);
         cluster.run(administrate);
     }
+}
+
+// ---- versions ----
+
+/// Calls `make(version)` in every version that the table serves. What cannot be encoded or decoded
+/// ends the test.
+template <class Request, class Make>
+Task<void> call_every_version(Wire& wire, Make make) {
+    const ApiEntry* api = find_api(static_cast<std::int16_t>(Request::kKey));
+    REQUIRE(api != nullptr);
+    for (std::int16_t version = api->version_min; version <= api->version_max; ++version) {
+        CAPTURE(version);
+        static_cast<void>(co_await call(wire, version, make(version)));
+    }
+}
+
+Task<TopicId> id_of(Wire& wire, std::string name) {
+    protocol::MetadataRequest request;
+    request.topics.emplace();
+    request.topics->push_back({.name = std::move(name)});
+    const auto reply = co_await call(wire, 12, std::move(request));
+    co_return reply.message.topics.at(0).topic_id;
+}
+
+Task<void> speak_every_data_version(Wire& wire) {
+    co_await create_topic(wire, "t", 2);
+    const TopicId id = co_await id_of(wire, "t");
+    const Buffer batch = batch_of({"x"});
+    for (std::int16_t version = 3; version <= find_api(kProduceKey)->version_max; ++version) {
+        CAPTURE(version);
+        auto request = produce_request("t", 0, batch, version % 2 == 0 ? 1 : -1);
+        if (version >= 13)
+            request.topic_data[0] = {.topic_id = id,
+                                     .partition_data = request.topic_data[0].partition_data};
+        const auto reply = co_await call(wire, version, std::move(request));
+        const auto& answer = reply.message.responses.at(0).partition_responses.at(0);
+        CHECK(answer.error_code == ErrorCode::kNone);
+        CHECK(answer.base_offset == version - 3);
+    }
+    const std::int16_t fetch_max = find_api(1)->version_max;
+    for (std::int16_t version = 4; version <= fetch_max; ++version) {
+        CAPTURE(version);
+        auto request = fetch_request(version >= 13 ? "" : "t", 0, 0);
+        if (version >= 13) request.topics[0].topic_id = id;
+        if (version >= 7) request.session_epoch = 0;
+        const auto reply = co_await call(wire, version, request);
+        const auto& data = reply.message.responses.at(0).partitions.at(0);
+        CHECK(data.error_code == ErrorCode::kNone);
+        CHECK(values_in(data.records.view()).size() >= 10);
+        request.topics[0].partitions[0].fetch_offset = 1'000;
+        CHECK((co_await call(wire, version, request))
+                  .message.responses.at(0)
+                  .partitions.at(0)
+                  .error_code == ErrorCode::kOffsetOutOfRange);
+        if (version < 9) continue;
+        request.topics[0].partitions[0].current_leader_epoch = 77;
+        CHECK((co_await call(wire, version, request))
+                  .message.responses.at(0)
+                  .partitions.at(0)
+                  .error_code == ErrorCode::kUnknownLeaderEpoch);
+    }
+}
+
+Task<void> speak_every_other_version(Wire& wire) {
+    co_await create_topic(wire, "t", 2);
+    co_await call_every_version<protocol::ApiVersionsRequest>(wire, [](std::int16_t) {
+        return protocol::ApiVersionsRequest{.client_software_name = "a",
+                                            .client_software_version = "1"};
+    });
+    co_await call_every_version<protocol::MetadataRequest>(wire, [](std::int16_t version) {
+        protocol::MetadataRequest request;
+        request.topics.emplace();
+        request.topics->push_back({.name = "t"});
+        if (version >= 10) request.topics->push_back({.topic_id = TopicId{1, 1}, .name = ""});
+        request.allow_auto_topic_creation = true;
+        request.include_topic_authorized_operations = version >= 8;
+        return request;
+    });
+    co_await call_every_version<protocol::ListOffsetsRequest>(wire, [](std::int16_t) {
+        protocol::ListOffsetsRequest request;
+        auto& topic = request.topics.emplace_back();
+        topic.name = "t";
+        topic.partitions.push_back({.partition_index = 1, .timestamp = -2});
+        return request;
+    });
+    co_await call_every_version<protocol::OffsetForLeaderEpochRequest>(wire, [](std::int16_t) {
+        protocol::OffsetForLeaderEpochRequest request;
+        auto& topic = request.topics.emplace_back();
+        topic.topic = "t";
+        topic.partitions.push_back({.partition = 1, .leader_epoch = 1});
+        return request;
+    });
+    co_await call_every_version<protocol::CreateTopicsRequest>(wire, [](std::int16_t version) {
+        protocol::CreateTopicsRequest request;
+        request.topics.push_back({.name = "made-" + std::to_string(version),
+                                  .num_partitions = 1,
+                                  .replication_factor = 1});
+        return request;
+    });
+    co_await call_every_version<protocol::CreatePartitionsRequest>(wire, [](std::int16_t) {
+        protocol::CreatePartitionsRequest request;
+        request.topics.push_back({.name = "t", .count = 1, .assignments = std::nullopt});
+        return request;
+    });
+    co_await call_every_version<protocol::DescribeConfigsRequest>(wire, [](std::int16_t version) {
+        protocol::DescribeConfigsRequest request;
+        request.include_synonyms = true;
+        request.include_documentation = version >= 3;
+        request.resources.push_back({.resource_type = 2, .resource_name = "t"});
+        request.resources.push_back({.resource_type = 4, .resource_name = "1"});
+        for (auto& resource : request.resources) resource.configuration_keys = std::nullopt;
+        return request;
+    });
+    co_await call_every_version<protocol::DescribeClusterRequest>(
+        wire, [](std::int16_t) { return protocol::DescribeClusterRequest{}; });
+    co_await call_every_version<protocol::DescribeTopicPartitionsRequest>(
+        wire, [](std::int16_t) { return protocol::DescribeTopicPartitionsRequest{}; });
+    co_await call_every_version<protocol::InitProducerIdRequest>(wire, [](std::int16_t) {
+        return protocol::InitProducerIdRequest{.transactional_id = std::nullopt};
+    });
+    co_await call_every_version<protocol::DeleteTopicsRequest>(wire, [](std::int16_t version) {
+        protocol::DeleteTopicsRequest request;
+        const std::string name = "made-" + std::to_string(version + 1);
+        if (version >= 6) {
+            request.topics.push_back({.name = name});
+        } else {
+            request.topic_names.push_back(name);
+        }
+        return request;
+    });
+}
+
+TEST_CASE("every API is answered in every version that the table serves") {
+    Cluster cluster;
+    cluster.run(speak_every_data_version);
+    Cluster other(2);
+    other.run(speak_every_other_version);
 }
 
 // ---- producers ----

@@ -41,11 +41,15 @@ MetadataResponse::MetadataResponseTopic describe(const View& view, const TopicVi
     return answer;
 }
 
-MetadataResponse::MetadataResponseTopic unknown(const MetadataRequest::MetadataRequestTopic& asked,
+constexpr std::int16_t kFirstVersionWithNullName = 12;
+
+MetadataResponse::MetadataResponseTopic unknown(const Request& request,
+                                                const MetadataRequest::MetadataRequestTopic& asked,
                                                 ErrorCode code) {
     MetadataResponse::MetadataResponseTopic answer;
     answer.error_code = code;
     answer.name = asked.name;
+    if (!answer.name && request.version < kFirstVersionWithNullName) answer.name = "";
     answer.topic_id = asked.topic_id;
     return answer;
 }
@@ -116,7 +120,7 @@ port::Task<Response> handle_metadata(Request request) {
     for (const auto& asked : *body->topics) {
         const bool is_by_id = !asked.topic_id.is_zero();
         if (!is_by_id && !asked.name) {
-            answer.topics.push_back(unknown(asked, ErrorCode::kInvalidRequest));
+            answer.topics.push_back(unknown(request, asked, ErrorCode::kInvalidRequest));
             continue;
         }
         const TopicView* topic = is_by_id ? view->find(asked.topic_id) : view->find(*asked.name);
@@ -131,7 +135,7 @@ port::Task<Response> handle_metadata(Request request) {
                    : metadata::check_topic_name(*asked.name) ? ErrorCode::kUnknownTopicOrPartition
                                                              : ErrorCode::kInvalidTopicException;
         }
-        answer.topics.push_back(unknown(asked, code));
+        answer.topics.push_back(unknown(request, asked, code));
     }
     co_return respond(request, answer);
 }
