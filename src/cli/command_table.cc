@@ -74,7 +74,8 @@ Command topic_create() {
              {.name = "config",
               .letter = 'c',
               .value_name = "KEY=VALUE",
-              .documentation = "A topic setting by its Kafka name; may be given several times.",
+              .documentation = "A topic setting by its Kafka name; may be given several times. "
+                               "Sizes may have a unit: segment.bytes=64MiB.",
               .is_repeated = true},
              {.name = "if-not-exists", .documentation = "Succeed when the topic is there already."},
              bootstrap(),

@@ -137,8 +137,8 @@ std::string sorted(const std::string& text) {
 TEST_CASE("a node serves the commands, survives kill -9 and stops in order") {
     Fixture fixture;
     fixture.start();
-    Outcome outcome =
-        fixture.command({"topic", "create", "orders", "-p", "3", "-c", "retention.ms=3600000"});
+    Outcome outcome = fixture.command({"topic", "create", "orders", "-p", "3", "-c",
+                                       "retention.ms=3600000", "-c", "segment.bytes=32MiB"});
     CHECK_MESSAGE(outcome.exit_code == kOk, outcome.errors);
     CHECK(outcome.output == "created orders\n");
     CHECK(fixture.command({"topic", "list"}).output == "orders\n");
@@ -157,6 +157,7 @@ TEST_CASE("a node serves the commands, survives kill -9 and stops in order") {
     outcome = fixture.command({"topic", "describe", "orders"});
     CHECK(outcome.output.find("partitions=3") != std::string::npos);
     CHECK(outcome.output.find("retention.ms = 3600000") != std::string::npos);
+    CHECK(outcome.output.find("segment.bytes = 33554432") != std::string::npos);
 
     ::kill(fixture.node->pid, SIGKILL);
     CHECK(fixture.node->wait() == 128 + SIGKILL);

@@ -9,6 +9,7 @@
 #include "cli/parse.h"
 #include "cli/session.h"
 #include "client/admin.h"
+#include "server/config.h"
 
 namespace dlog::cli {
 
@@ -21,6 +22,12 @@ struct CreatePlan {
     std::vector<client::NewTopic> topics;
     bool may_exist = false;
 };
+
+/// "64MiB" as the number that brokers understand; anything else is left for the broker to judge.
+std::string plain_bytes(const std::string& text) {
+    const auto bytes = server::parse_bytes(text);
+    return bytes ? std::to_string(*bytes) : text;
+}
 
 std::expected<CreatePlan, std::string> plan_create(const Invocation& invocation) {
     CreatePlan plan{.may_exist = invocation.is_on("if-not-exists")};
@@ -35,7 +42,10 @@ std::expected<CreatePlan, std::string> plan_create(const Invocation& invocation)
         if (equals == std::string::npos || equals == 0) {
             return unexpected("--config \"" + setting + "\" is not KEY=VALUE");
         }
-        model.configs.emplace_back(setting.substr(0, equals), setting.substr(equals + 1));
+        std::string name = setting.substr(0, equals);
+        std::string value = setting.substr(equals + 1);
+        if (name.ends_with(".bytes")) value = plain_bytes(value);
+        model.configs.emplace_back(std::move(name), std::move(value));
     }
     for (const std::string& name : invocation.arguments) {
         plan.topics.push_back(model);
