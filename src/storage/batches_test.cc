@@ -3,7 +3,7 @@
 #include <doctest/doctest.h>
 
 #include "storage/scanner.h"
-#include "storage/storage_testing.h"
+#include "storage/testing_folder.h"
 #include "storage/verified.h"
 
 namespace dlog::storage {

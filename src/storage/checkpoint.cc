@@ -97,7 +97,8 @@ void put_producer(Writer& out, ProducerId id, const ProducerState& state) {
     }
 }
 
-Result<void> take_producer(Reader& in, ProducerMap& producers) {
+/// Producers ascend: `after` is the one before.
+Result<ProducerId> take_producer(Reader& in, ProducerId after, ProducerMap& producers) {
     if (in.left() < kProducerSize) return unexpected(Error::kBadLength);
     const ProducerId id{in.take<std::int64_t>()};
     ProducerState state;
@@ -105,7 +106,7 @@ Result<void> take_producer(Reader& in, ProducerMap& producers) {
     state.batch_count = in.take<std::uint8_t>();
     const auto reserved = in.take<std::uint8_t>();
     state.last_timestamp = Timestamp{in.take<std::int64_t>()};
-    if (state.batch_count > ProducerState::kBatchesMax || reserved != 0 || id.value < 0) {
+    if (state.batch_count > ProducerState::kBatchesMax || reserved != 0 || id <= after) {
         return unexpected(Error::kBadContent);
     }
     if (in.left() < state.batch_count * kProducerBatchSize) return unexpected(Error::kBadLength);
@@ -119,8 +120,8 @@ Result<void> take_producer(Reader& in, ProducerMap& producers) {
             return unexpected(Error::kBadContent);
         }
     }
-    if (!producers.emplace(id, state).second) return unexpected(Error::kBadContent);
-    return {};
+    producers.emplace(id, state);
+    return id;
 }
 
 struct Counts {
@@ -145,7 +146,10 @@ Result<Counts> take_header(ByteView file, LogImage& image) {
     counts.producers = in.take<std::uint32_t>();
     if (in.take<std::uint64_t>() != file.size()) return unexpected(Error::kBadLength);
     if (crc != file_crc(file)) return unexpected(Error::kBadChecksum);
-    if ((flags & ~kCleanFlag) != 0 || counts.segments == 0) return unexpected(Error::kBadContent);
+    const std::uint64_t reserved = in.take<std::uint64_t>() | in.take<std::uint64_t>();
+    if ((flags & ~kCleanFlag) != 0 || reserved != 0 || counts.segments == 0) {
+        return unexpected(Error::kBadContent);
+    }
     image.is_clean = (flags & kCleanFlag) != 0;
     const std::uint64_t least = std::uint64_t{counts.segments} * kSegmentSize +
                                 std::uint64_t{counts.epochs} * kEpochSize +
@@ -224,8 +228,9 @@ Result<LogImage> decode_checkpoint(ByteView file) {
         image.epochs.push_back(epoch);
     }
     image.producers.reserve(counts.producers);
+    ProducerId last = kNoProducer;
     for (std::uint32_t i = 0; i < counts.producers; ++i) {
-        DLOG_TRY(take_producer(in, image.producers));
+        DLOG_TRY_ASSIGN(last, take_producer(in, last, image.producers));
     }
     if (in.left() != 0) return unexpected(Error::kBadLength);
     return image;

@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "storage/batches.h"
-#include "storage/storage_testing.h"
+#include "storage/testing_partition.h"
 
 namespace dlog::storage {
 namespace {

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "storage/batches.h"
-#include "storage/storage_testing.h"
+#include "storage/testing_partition.h"
 
 namespace dlog::storage {
 namespace {

@@ -53,6 +53,7 @@ void ProducerTable::update(const record::BatchHeader& header, Timestamp now, Und
     if (is_new || state.epoch != header.producer_epoch) {
         state.epoch = header.producer_epoch;
         state.batch_count = 0;
+        state.batches = {};
     }
     state.last_timestamp = now;
     if (header.base_sequence < 0) return;

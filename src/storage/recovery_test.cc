@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "storage/batches.h"
-#include "storage/storage_testing.h"
+#include "storage/testing_partition.h"
 
 namespace dlog::storage {
 namespace {
@@ -121,6 +121,32 @@ TEST_CASE("a good checkpoint saves reading the segments, however many there are"
     CHECK_FALSE(partition.recovered.needs_checkpoint);
     CHECK(partition.log().log_end_offset() == Offset{2'000});
     CHECK(partition.recovered.image.is_clean);
+}
+
+TEST_CASE("a start with 100,000 segments reads the end of one") {
+    LogImage image;
+    std::vector<std::string> names{std::string(kCheckpointFileName)};
+    for (int i = 0; i < 100'000; ++i) {
+        image.segments.push_back({Offset{i * 10}, Offset{i * 10 + 10}, 1'000, Timestamp{i},
+                                  Offset{i * 10}, Timestamp{i}});
+        for (const FileKind kind : {FileKind::kLog, FileKind::kIndex, FileKind::kTimeIndex}) {
+            names.push_back(segment_file_name(Offset{i * 10}, kind));
+        }
+    }
+    const Buffer checkpoint = encode_checkpoint(image);
+    Recovery recovery({.now = Timestamp{1}, .checkpoint = checkpoint.view(), .names = names});
+    std::size_t reads = 0;
+    while (recovery.need()) {
+        ++reads;
+        const Bytes last_byte(1);
+        recovery.feed(last_byte);
+    }
+    CHECK(reads == 1);
+    const RecoveredLog recovered = recovery.finish();
+    CHECK(recovered.notes.empty());
+    CHECK(recovered.image.segments == image.segments);
+    const Log log(LogConfig{}, recovered.image, recovered.active_index, true, 1);
+    CHECK(log.log_end_offset() == Offset{1'000'000});
 }
 
 TEST_CASE("a tail torn at any byte ends at its last whole batch") {

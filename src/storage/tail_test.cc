@@ -3,7 +3,7 @@
 #include <doctest/doctest.h>
 
 #include "storage/batches.h"
-#include "storage/storage_testing.h"
+#include "storage/testing_folder.h"
 
 namespace dlog::storage {
 namespace {
