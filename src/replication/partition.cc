@@ -195,7 +195,9 @@ void Partition::after_written() {
         return;
     }
     move_high_watermark();
-    if (log_->unsynced_records() >= config().flush_messages) {
+    const auto flush_bytes = static_cast<std::uint64_t>(config().flush_bytes);
+    if (log_->unsynced_records() >= config().flush_messages ||
+        log_->unsynced_bytes() >= flush_bytes) {
         start_syncing();
     } else if (!is_sync_scheduled_ && config().flush_ms != INT64_MAX) {
         is_sync_scheduled_ = true;

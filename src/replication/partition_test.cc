@@ -304,23 +304,28 @@ TEST_CASE("write caching acknowledges before the sync and survives the process's
     CHECK(read.records == acks.acknowledged);
 }
 
-TEST_CASE("flush.messages and flush.ms bound what write caching leaves unsynced") {
-    for (const bool by_time : {false, true}) {
-        CAPTURE(by_time);
+TEST_CASE("flush.messages, flush.bytes and flush.ms bound what write caching leaves unsynced") {
+    enum class Bound { kMessages, kBytes, kTime };
+    for (const Bound bound : {Bound::kMessages, Bound::kBytes, Bound::kTime}) {
+        CAPTURE(static_cast<int>(bound));
         Acks acks;
         Harness harness(8, {.checkpoint_interval = seconds(3600)});
         storage::LogConfig config;
         config.write_caching = true;
-        if (by_time) config.flush_ms = 50;
-        if (!by_time) config.flush_messages = 10;
+        if (bound == Bound::kTime) config.flush_ms = 50;
+        if (bound == Bound::kMessages) config.flush_messages = 10;
         const PartitionPtr partition = harness.open(0, config);
         // The first append also makes the folder and its first checkpoint, which are synced.
         harness.run(produce_all(partition, 0, 1, acks));
         const std::uint64_t before = harness.shard().metrics().syncs;
         harness.run(produce_all(partition, 1, 8, acks));
         CHECK(harness.shard().metrics().syncs == before);
-        if (by_time) harness.world.run_for(milliseconds(100));
-        if (!by_time) harness.run(produce_all(partition, 9, 1, acks));
+        if (bound == Bound::kBytes) {
+            config.flush_bytes = static_cast<std::int64_t>(partition->status().size_bytes) + 1;
+            partition->set_config(config);
+        }
+        if (bound == Bound::kTime) harness.world.run_for(milliseconds(100));
+        if (bound != Bound::kTime) harness.run(produce_all(partition, 9, 1, acks));
         harness.world.run_for(milliseconds(100));
         CHECK(harness.shard().metrics().syncs > before);
     }
