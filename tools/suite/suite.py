@@ -91,7 +91,8 @@ def threads() -> Outcome:
 @group
 def fuzz() -> Outcome:
     """each fuzz target for 60 s"""
-    return programs.build("fuzz") + programs.fuzzers(seconds=60)
+    targets = [f"fuzz_{name}" for name in programs.fuzz_targets()]
+    return programs.build("fuzz", *targets) + programs.fuzzers(seconds=60)
 
 
 def main() -> int:
