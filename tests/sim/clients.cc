@@ -134,6 +134,7 @@ struct Producing {
     std::int64_t producer_id = -1;
     std::int16_t producer_epoch = -1;
     std::uint64_t next_record = 0;
+    bool has_acknowledged = false;
     std::deque<Outgoing> unacknowledged;
 };
 
@@ -196,6 +197,7 @@ bool take_answer(Producing& self, const protocol::ProduceResponse& response, boo
         self.clients.history.acknowledged(self.plan.target.log, batch.first, batch.count,
                                           answer.base_offset);
         self.unacknowledged.pop_front();
+        self.has_acknowledged = true;
         return true;
     }
     // Behind a batch that failed the sequence has a gap.
@@ -239,7 +241,9 @@ Task<void> produce(Clients& clients, ProducerPlan plan) {
     ++clients.busy_producers;
     if (self.plan.is_idempotent) co_await get_producer_id(self);
     while (true) {
-        const std::size_t window = 1 + self.random.below(5);
+        // A broker takes any first number of a producer that it does not know (as Kafka does), so a
+        // second batch could come to stand before a first one that was refused.
+        const std::size_t window = self.has_acknowledged ? 1 + self.random.below(5) : 1;
         while (self.has_more() && self.unacknowledged.size() < window) make_next_batch(self);
         if (self.unacknowledged.empty()) break;
         const bool is_well = co_await send_all(self);

@@ -309,6 +309,13 @@ class NodeRun {
     void converge() {
         heal();
         clients_->is_producing = false;
+        // A partition whose files cannot be read at the start stays offline until the next one: an
+        // operator who reads the log starts the node again.
+        if (!world_.run_until([this] { return node().is_ready(); }, kConvergeLimit)) {
+            history_.fail("the healed node did not start");
+            return;
+        }
+        if (node_host_->log().has("is not served")) stop_cleanly();
         const auto is_quiet = [this] { return clients_->busy_producers == 0; };
         const bool is_converged = world_.run_until(is_quiet, kConvergeLimit);
         if (!is_converged) {
