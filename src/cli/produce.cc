@@ -96,30 +96,40 @@ KeyAndValue split(std::string_view line, std::string_view separator) {
     return {as_bytes(line.substr(0, at)), as_bytes(line.substr(at + separator.size()))};
 }
 
-/// Hands every line to the producer. The error: why it had to stop.
-port::Task<client::Result<void>> send_lines(Session& session, const ProducePlan* plan,
-                                            LineSource* source, client::Producer* producer,
-                                            const Deliveries* deliveries, Progress* progress) {
+/// What one run of the command works with.
+struct Production {
+    const ProducePlan& plan;
+    LineSource& source;
+    client::Producer& producer;
+    const Deliveries& deliveries;
+    Progress& progress;
+    std::string read_error = {};
+};
+
+/// Hands every line to the producer, until a file cannot be read or records fail. The error: a
+/// record could not be handed over.
+port::Task<client::Result<void>> send_lines(Session& session, Production& production) {
     std::vector<record::RecordHeader> headers;
-    for (const auto& [name, value] : plan->headers) {
+    for (const auto& [name, value] : production.plan.headers) {
         headers.push_back({as_bytes(name), as_bytes(value)});
     }
     for (;;) {
-        const auto is_more = co_await source->read_more();
+        const auto is_more = co_await production.source.read_more();
         if (!is_more) {
-            co_return unexpected(
-                client::Error{.kind = client::ErrorKind::kBadRequest, .detail = is_more.error()});
+            production.read_error = is_more.error();
+            co_return client::Result<void>();
         }
-        while (const auto line = source->next_line()) {
-            const KeyAndValue record = split(*line, plan->key_separator);
-            DLOG_CO_TRY(co_await producer->send({.topic = plan->topic,
-                                                 .partition = plan->partition,
-                                                 .key = record.key,
-                                                 .value = record.value,
-                                                 .headers = headers}));
-            if (deliveries->first_error) co_return client::Result<void>();
+        while (const auto line = production.source.next_line()) {
+            const KeyAndValue record = split(*line, production.plan.key_separator);
+            DLOG_CO_TRY(co_await production.producer.send({.topic = production.plan.topic,
+                                                           .partition = production.plan.partition,
+                                                           .key = record.key,
+                                                           .value = record.value,
+                                                           .headers = headers}));
+            if (production.deliveries.first_error) co_return client::Result<void>();
         }
-        progress->update(session.ports.clock.now(), deliveries->written, source->bytes_read());
+        production.progress.update(session.ports.clock.now(), production.deliveries.written,
+                                   production.source.bytes_read());
         if (!*is_more) co_return client::Result<void>();
     }
 }
@@ -134,8 +144,8 @@ port::Task<int> run_produce(Session& session, ProducePlan plan) {
     client::Producer producer(session.cluster, plan.producer, deliveries);
     producer.start();
     Progress progress(plan.shows_progress, session.ports.clock.now(), source.total_bytes());
-    const auto sent =
-        co_await send_lines(session, &plan, &source, &producer, &deliveries, &progress);
+    Production production{plan, source, producer, deliveries, progress};
+    const auto sent = co_await send_lines(session, production);
     co_await producer.flush();
     co_await producer.close();
     progress.finish(session.ports.clock.now(), deliveries.written, source.bytes_read());
@@ -148,6 +158,7 @@ port::Task<int> run_produce(Session& session, ProducePlan plan) {
         text += ", " + std::to_string(deliveries.written) + " were";
         static_cast<void>(tell(kFailed, text));
     }
+    if (!production.read_error.empty()) co_return tell(kFailed, production.read_error);
     if (!sent) co_return tell(sent.error());
     if (deliveries.first_error) co_return tell(*deliveries.first_error);
     co_return kOk;

@@ -20,12 +20,9 @@ std::string Error::text() const {
             return with_detail("the connection to the broker was lost", detail);
         case ErrorKind::kTimedOut:
             return with_detail("the broker did not answer in time", detail);
-        case ErrorKind::kBroker: {
-            const std::string text =
-                "the broker answered " + std::string(protocol::error_code_name(code));
-            return with_detail(
-                text, detail.empty() ? std::string(protocol::error_code_text(code)) : detail);
-        }
+        case ErrorKind::kBroker:
+            return with_detail(std::string(protocol::error_code_text(code)), detail) + " (" +
+                   std::string(protocol::error_code_name(code)) + ")";
         case ErrorKind::kUnsupported:
             return with_detail("the broker does not offer this", detail);
         case ErrorKind::kBadResponse:
