@@ -54,6 +54,13 @@ Recovery::Recovery(const RecoveryInput& input) : config_(input.config), now_(inp
         }
     }
     take_names(input.names);
+    if (!input.checkpoint && listed_ == std::vector{Offset{0}}) {
+        // So young that there never was one: nothing is known to be on stable storage, and what a
+        // tear left behind must not become a hole that readers stumble over for ever.
+        has_checkpoint_ = true;
+        out_.image = empty_image();
+        out_.needs_checkpoint = true;
+    }
     if (has_checkpoint_) {
         begin_from_checkpoint();
     } else {

@@ -147,6 +147,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         files[Offset{0}] = bytes;
     }
     recover_twice(files, std::nullopt);
+    recover_twice(files, ByteView(&mode, 1));  // A damaged checkpoint.
     const Buffer checkpoint = encode_checkpoint(empty_image());
     recover_twice(files, checkpoint.view());
     return 0;

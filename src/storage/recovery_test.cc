@@ -236,6 +236,21 @@ TEST_CASE(
     }
 }
 
+TEST_CASE("a log too young for a checkpoint ends at its first torn batch") {
+    TestPartition partition{config_of(1 << 20)};
+    for (int i = 0; i < 6; ++i) REQUIRE(partition.append(produced(i)));
+    partition.flush();
+    Bytes& file = partition.folder.logs[Offset{0}].bytes;
+    file[file.size() / 2 + 70] ^= 1;
+    partition.recover();
+    CHECK(partition.log().log_end_offset() == Offset{3});
+    CHECK(count(partition.recovered, Kind::kTornTail) == 1);
+    CHECK(partition.recovered.needs_checkpoint);
+    REQUIRE(partition.append());
+    partition.flush();
+    CHECK(partition.read_all(Offset{0}, kFar).next_offset == Offset{4});
+}
+
 TEST_CASE("a torn end of a segment in the middle reaches to the next segment") {
     TestPartition partition = filled(40, 0);
     partition.folder.checkpoint.reset();
