@@ -11,7 +11,6 @@ import os
 import pathlib
 import re
 import subprocess
-import sys
 
 import tree
 
@@ -94,7 +93,5 @@ def check(root: pathlib.Path) -> list[str]:
         for file, found in zip(todo, pool.map(lambda f: examine(root, build, f), todo)):
             if not found:
                 (cache / keys[file]).touch()
-            for problem in sorted(set(found) - problems):
-                print(f"tidy: {problem}", file=sys.stderr, flush=True)
             problems.update(found)
     return sorted(problems)
