@@ -77,6 +77,10 @@ def checks(*names: str) -> Outcome:
     return sum(map(one, names), Outcome())
 
 
+def rooms() -> list[str]:
+    return sorted(p.name for p in (ROOT / "src").iterdir() if p.is_dir())
+
+
 def test_targets(*rooms: str) -> list[str]:
     return [f"test_{room}" for room in rooms if list((ROOT / "src" / room).rglob("*_test.cc"))]
 
@@ -100,7 +104,7 @@ def doctest_outcome(program: pathlib.Path, code: int, output: str) -> Outcome:
 
 def doctests(preset: str, only: list[str] | None = None) -> Outcome:
     """Every test_<room> of a preset, two at a time."""
-    wanted = only if only is not None else test_targets(*sorted(p.name for p in (ROOT / "src").iterdir() if p.is_dir()))
+    wanted = only if only is not None else test_targets(*rooms())
     paths = [BUILD / preset / "src" / name for name in wanted]
 
     def one(program: pathlib.Path) -> Outcome:

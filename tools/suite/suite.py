@@ -78,7 +78,8 @@ def tidy() -> Outcome:
 @group
 def sanitized() -> Outcome:
     """the unit tests under ASan and UBSan"""
-    return programs.build("debug") + programs.doctests("debug")
+    targets = programs.test_targets(*programs.rooms())
+    return programs.build("debug", *targets) + programs.doctests("debug", only=targets)
 
 
 @group
