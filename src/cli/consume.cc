@@ -83,6 +83,18 @@ Offset begin_of(const StartPoint& start, Offset first, Offset last, Offset at_ti
     DLOG_UNREACHABLE();
 }
 
+/// Says so when the offset asked for is not there: reading begins at the nearest one.
+void note_if_outside(const StartPoint& start, const client::ListedOffset& first,
+                     const client::ListedOffset& last) {
+    const Offset wanted{start.number};
+    if (start.kind != StartPoint::Kind::kOffset) return;
+    if (wanted >= first.offset && wanted <= last.offset) return;
+    static_cast<void>(tell(kOk, "partition " + std::to_string(first.partition) + " has offsets " +
+                                    std::to_string(first.offset.value) + " up to, not including, " +
+                                    std::to_string(last.offset.value) +
+                                    "; beginning at the nearest"));
+}
+
 port::Task<client::Result<Ranges>> find_ranges(Session& session, const ConsumePlan* plan) {
     client::Cluster& cluster = session.cluster;
     const Instant deadline = session.deadline();
@@ -107,6 +119,7 @@ port::Task<client::Result<Ranges>> find_ranges(Session& session, const ConsumePl
     }
     Ranges ranges;
     for (std::size_t i = 0; i < first.size(); ++i) {
+        note_if_outside(plan->start, first[i], last[i]);
         ranges[first[i].partition] = {
             .begin = begin_of(plan->start, first[i].offset, last[i].offset, at_time[i].offset),
             .end = last[i].offset};
