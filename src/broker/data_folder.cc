@@ -70,11 +70,22 @@ port::Task<std::string> lock_holder(port::Disk& disk, std::string path) {
     co_return std::string(text);
 }
 
+/// Only for people: a lock without it locks as well.
+port::Task<void> write_holder(port::Disk& disk, port::FilePtr lock, std::int64_t process_id) {
+    if (!co_await disk.truncate(lock, 0)) co_return;
+    std::vector<Buffer> parts{Buffer::copy_of(as_bytes(std::to_string(process_id) + "\n"))};
+    static_cast<void>(co_await disk.write(lock, 0, std::move(parts)));
+}
+
 port::Task<std::expected<port::FilePtr, std::string>> lock_folder(port::Disk& disk,
-                                                                  std::string path) {
+                                                                  std::string path,
+                                                                  std::int64_t process_id) {
     const std::string lock_path = path + "/lock";
     auto lock = co_await disk.lock(lock_path);
-    if (lock) co_return *std::move(lock);
+    if (lock) {
+        co_await write_holder(disk, *lock, process_id);
+        co_return *std::move(lock);
+    }
     if (lock.error() != port::DiskError::kLocked) {
         co_return std::unexpected(
             failure("Cannot lock the data folder with", lock_path, lock.error()));
@@ -121,13 +132,14 @@ std::expected<NodeMeta, std::string> decode_node_meta(ByteView bytes) {
 
 port::Task<std::expected<DataFolder, std::string>> open_data_folder(const port::Ports& ports,
                                                                     std::string path,
-                                                                    NodeId node_id) {
+                                                                    NodeId node_id,
+                                                                    std::int64_t process_id) {
     port::Disk& disk = ports.disk;
     if (const auto made = co_await disk.make_directories(path); !made) {
         co_return std::unexpected(failure("Cannot make the data folder", path, made.error()));
     }
     DataFolder folder;
-    DLOG_CO_TRY_ASSIGN(folder.lock, co_await lock_folder(disk, path));
+    DLOG_CO_TRY_ASSIGN(folder.lock, co_await lock_folder(disk, path, process_id));
     const std::string meta_path = path + "/meta";
     const auto contents = co_await port::read_file(disk, meta_path, kMetaBytesMax);
     if (!contents && contents.error() != port::DiskError::kNotFound) {

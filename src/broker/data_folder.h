@@ -37,7 +37,8 @@ struct DataFolder {
 
 /// Makes the folder when it is not there, locks it, and counts this start. The reason in words when
 /// another process has it, when it is another node's, or when it cannot be read or written.
+/// `process_id` is what a second node on the folder is told.
 [[nodiscard]] port::Task<std::expected<DataFolder, std::string>> open_data_folder(
-    const port::Ports& ports, std::string path, NodeId node_id);
+    const port::Ports& ports, std::string path, NodeId node_id, std::int64_t process_id);
 
 }  // namespace dlog::broker

@@ -168,8 +168,9 @@ port::Task<std::expected<void, std::string>> Node::start() {
     Impl& self = *impl_;
     Core& home = self.controller_core();
     DLOG_ASSERT(!self.is_started);
-    DLOG_CO_TRY_ASSIGN(self.folder, co_await open_data_folder(home.ports, self.config.data_dir,
-                                                              self.config.node_id));
+    DLOG_CO_TRY_ASSIGN(self.folder,
+                       co_await open_data_folder(home.ports, self.config.data_dir,
+                                                 self.config.node_id, self.config.process_id));
     self.is_started = true;
     self.shared.cluster_id = self.folder.meta.cluster_id;
     self.shared.epoch = self.folder.meta.epoch;

@@ -17,6 +17,7 @@ namespace dlog::broker {
 struct NodeConfig {
     NodeId node_id{1};                ///< node.id
     std::string data_dir = "./data";  ///< log.dirs; the lock, meta and topic files live below
+    std::int64_t process_id = 0;      ///< Named to whoever tries to start a second node there.
     port::Endpoint listen{"127.0.0.1", 9092};      ///< listeners
     port::Endpoint advertised{"127.0.0.1", 9092};  ///< advertised.listeners; port 0: the bound one
 
