@@ -379,7 +379,9 @@ Result<ReadPlan> Log::read(const ReadRequest& request) const {
     wanted.limit = std::min(wanted.limit, log_end_offset());
     if (wanted.from >= wanted.limit) return NothingToRead{};
     if (wanted.from < tail_.begin().offset) return plan_file_read(wanted);
-    Tail::Read read = tail_.read(wanted);
+    std::optional<IndexEntry> hint;
+    if (wanted.from >= active_index_.covers_from().offset) hint = active_index_.floor(wanted.from);
+    Tail::Read read = tail_.read(wanted, hint);
     if (read.size_bytes == 0) return NothingToRead{};
     return read;
 }

@@ -135,17 +135,21 @@ std::vector<Buffer> Tail::slices_from(Offset segment, std::uint64_t position) co
     return slices;
 }
 
-Tail::Read Tail::read(const ReadRequest& request) const {
+Tail::Read Tail::read(const ReadRequest& request, std::optional<IndexEntry> hint) const {
     DLOG_ASSERT(request.from >= begin_.offset && request.from < end_.offset, request.from,
                 begin_.offset, end_.offset);
     std::size_t i = find(request.from);
     const Piece& first = pieces_[i];
-    const Located start = locate_in_bytes(first.block.view().first(first.used_bytes),
-                                          first.first_offset, request.from);
-    DLOG_ASSERT(start.outcome == Located::Outcome::kFound, request.from, first.first_offset);
+    IndexEntry from{first.first_offset, first.position};
+    if (hint && hint->position > from.position && hint->offset <= request.from) from = *hint;
+    const std::size_t begin = from.position - first.position;
+    DLOG_ASSERT(begin < first.used_bytes, begin, first.used_bytes);
+    const Located start = locate_in_bytes(
+        first.block.view().subspan(begin, first.used_bytes - begin), from.offset, request.from);
+    DLOG_ASSERT(start.outcome == Located::Outcome::kFound, request.from, from.offset);
 
     Read read{.first_offset = start.first_offset, .next_offset = start.first_offset};
-    std::size_t skip = start.position;
+    std::size_t skip = begin + start.position;
     for (; i < pieces_.size() && pieces_[i].segment == first.segment; ++i, skip = 0) {
         const Piece& piece = pieces_[i];
         const std::size_t available = piece.used_bytes - skip;

@@ -5,10 +5,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <optional>
 #include <vector>
 
 #include "base/buffer.h"
 #include "base/ids.h"
+#include "storage/index.h"
 #include "storage/segment.h"
 
 namespace dlog::storage {
@@ -55,8 +57,9 @@ class Tail {
         Offset next_offset;
     };
     /// Whole batches from the one with `request.from`, which is in the tail, on; all of one
-    /// segment.
-    [[nodiscard]] Read read(const ReadRequest& request) const;
+    /// segment. `hint` is a batch of that segment at or before the wanted one, if one is known: it
+    /// saves walking the batches before it.
+    [[nodiscard]] Read read(const ReadRequest& request, std::optional<IndexEntry> hint) const;
 
   private:
     /// Batches one after the other in one block and one segment.

@@ -65,19 +65,39 @@ TEST_CASE("a slice given out does not change when the tail grows, is cut and gro
 TEST_CASE("a read begins at the batch that holds the offset and ends at the limit") {
     Tail tail(LogPosition{});
     for (int i = 0; i < 10; ++i) tail.append(batch_at(i * 3, 3), Offset{i * 3 + 3});
-    auto read = tail.read({Offset{4}, Offset{30}, kNoLimit});
+    auto read = tail.read({Offset{4}, Offset{30}, kNoLimit}, std::nullopt);
     CHECK(read.first_offset == Offset{3});
     CHECK(read.next_offset == Offset{30});
-    read = tail.read({Offset{4}, Offset{11}, kNoLimit});
+    read = tail.read({Offset{4}, Offset{11}, kNoLimit}, std::nullopt);
     CHECK(read.next_offset == Offset{9});  // [9, 12) reaches beyond the limit
     const std::size_t size = batch_at(0, 3).size();
-    read = tail.read({Offset{0}, Offset{30}, 2 * size + 1});
+    read = tail.read({Offset{0}, Offset{30}, 2 * size + 1}, std::nullopt);
     CHECK(read.next_offset == Offset{6});
     CHECK(read.size_bytes == 2 * size);
-    read = tail.read({Offset{0}, Offset{30}, 1});
+    read = tail.read({Offset{0}, Offset{30}, 1}, std::nullopt);
     CHECK(read.parts.empty());
-    read = tail.read({Offset{0}, Offset{30}, 1, true});
+    read = tail.read({Offset{0}, Offset{30}, 1, true}, std::nullopt);
     CHECK(read.next_offset == Offset{3});
+}
+
+TEST_CASE("a hint saves the walk and changes nothing else") {
+    Tail tail(LogPosition{});
+    std::vector<IndexEntry> starts;
+    for (int i = 0; i < 50; ++i) {
+        starts.push_back({tail.end().offset, tail.end().position});
+        tail.append(batch_at(i * 3, 3), Offset{i * 3 + 3});
+    }
+    for (Offset from{0}; from < Offset{150}; ++from) {
+        const ReadRequest request{from, Offset{150}, 1'000, true};
+        const auto plain = tail.read(request, std::nullopt);
+        for (const IndexEntry& hint : starts) {
+            if (hint.offset > from) break;
+            const auto hinted = tail.read(request, hint);
+            CHECK(hinted.first_offset == plain.first_offset);
+            CHECK(hinted.next_offset == plain.next_offset);
+            CHECK(join(hinted.parts) == join(plain.parts));
+        }
+    }
 }
 
 TEST_CASE("a read does not cross into the next segment") {
@@ -86,8 +106,8 @@ TEST_CASE("a read does not cross into the next segment") {
     tail.roll(Offset{1});
     CHECK(tail.end() == LogPosition{Offset{1}, Offset{1}, 0});
     tail.append(batch_at(1), Offset{2});
-    CHECK(tail.read({Offset{0}, Offset{2}, kNoLimit}).next_offset == Offset{1});
-    CHECK(tail.read({Offset{1}, Offset{2}, kNoLimit}).next_offset == Offset{2});
+    CHECK(tail.read({Offset{0}, Offset{2}, kNoLimit}, std::nullopt).next_offset == Offset{1});
+    CHECK(tail.read({Offset{1}, Offset{2}, kNoLimit}, std::nullopt).next_offset == Offset{2});
     CHECK(tail.slices_from(Offset{0}, 0).size() == 1);
     CHECK(tail.slices_from(Offset{1}, 0).size() == 1);
 }
@@ -99,7 +119,8 @@ TEST_CASE("eviction drops the oldest and keeps what has not been written") {
     tail.evict(held / 2, Offset{100});
     CHECK(tail.bytes_held() <= held / 2);
     CHECK(tail.begin().offset > Offset{0});
-    CHECK(tail.read({tail.begin().offset, Offset{100}, kNoLimit}).next_offset == Offset{100});
+    CHECK(tail.read({tail.begin().offset, Offset{100}, kNoLimit}, std::nullopt).next_offset ==
+          Offset{100});
     const Offset begin = tail.begin().offset;
     tail.evict(0, begin);
     CHECK(tail.begin().offset == begin);
@@ -107,7 +128,7 @@ TEST_CASE("eviction drops the oldest and keeps what has not been written") {
     CHECK(tail.begin() == tail.end());
     CHECK(tail.bytes_held() == 0);
     tail.append(batch_at(100), Offset{101});
-    CHECK(tail.read({Offset{100}, Offset{101}, kNoLimit}).next_offset == Offset{101});
+    CHECK(tail.read({Offset{100}, Offset{101}, kNoLimit}, std::nullopt).next_offset == Offset{101});
 }
 
 TEST_CASE("an idle partition's tail is small, a busy one's chunks are large") {
