@@ -59,7 +59,6 @@ class Server final : public HttpHandler {
   public:
     Server(std::vector<port::Ports> cores, broker::NodeConfig config, std::string http)
         : cores_(std::move(cores)),
-          data_dir_(config.data_dir),
           http_text_(std::move(http)),
           node_(cores_, std::move(config)),
           http_(cores_[0], *this) {}
@@ -68,7 +67,6 @@ class Server final : public HttpHandler {
     port::Task<std::expected<void, std::string>> start() {
         DLOG_CO_TRY(co_await start_http());
         DLOG_CO_TRY(co_await node_.start());
-        co_await write_pid();
         co_return std::expected<void, std::string>();
     }
 
@@ -123,20 +121,7 @@ class Server final : public HttpHandler {
         }
     }
 
-    /// Tells a second node on the same folder whom it met. The node holds the lock.
-    port::Task<void> write_pid() {
-        port::Disk& disk = cores_[0].disk;
-        const auto file =
-            co_await disk.open(data_dir_ + std::string(kLockFile), port::OpenMode::kReadWrite);
-        if (!file) co_return;
-        const std::string text = std::to_string(::getpid()) + "\n";
-        if (!co_await disk.truncate(*file, 0)) co_return;
-        std::vector<Buffer> parts{Buffer::copy_of(as_bytes(text))};
-        static_cast<void>(co_await disk.write(*file, 0, std::move(parts)));
-    }
-
     const std::vector<port::Ports> cores_;
-    const std::string data_dir_;
     std::string http_text_;
     broker::Node node_;
     HttpServer http_;
@@ -209,6 +194,7 @@ ServeOutcome serve(const Config& config) {
         std::fprintf(stderr, "dlog: %s\n", node_config.error().message.c_str());
         return ServeOutcome::kBadConfig;
     }
+    node_config->process_id = ::getpid();
     const std::string owner = pid_of_running_node(node_config->data_dir);
     if (!owner.empty()) {
         std::fprintf(stderr,
