@@ -347,7 +347,7 @@ Task<void> consume(Clients& clients, Target target, std::uint64_t seed) {
         if (std::exchange(cursor.is_out_of_range, false)) {
             const std::int64_t start = co_await list_offset(clients, wire, target, -2);
             if (start >= 0) cursor.offset = start;
-        } else if (cursor.is_well && random.chance(1, 40)) {
+        } else if (cursor.is_well && random.chance(1, 200)) {
             cursor.offset = static_cast<std::int64_t>(
                 random.below(static_cast<std::uint64_t>(cursor.offset) + 1));
         }

@@ -255,7 +255,7 @@ class PartitionNode final : public sim::Program {
                     self.plan_.history.fail("a read brought no whole batch");
                 }
                 offset = next;
-                if (random.chance(1, 50)) {
+                if (random.chance(1, 200)) {
                     offset = static_cast<std::int64_t>(
                         random.below(static_cast<std::uint64_t>(offset) + 1));
                 }
