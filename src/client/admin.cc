@@ -147,6 +147,13 @@ struct OffsetRound {
             {answer.partition_index, Offset{answer.offset}, Timestamp{answer.timestamp}});
         return {};
     }
+
+    Result<void> take_all(const std::string& topic, const protocol::ListOffsetsResponse& response) {
+        for (const auto& answered : response.topics) {
+            for (const OffsetAnswer& one : answered.partitions) DLOG_TRY(take(topic, one));
+        }
+        return {};
+    }
 };
 
 /// Asks every leader once. The error is the first one met.
@@ -158,11 +165,7 @@ port::Task<Result<void>> ask_leaders(Cluster& cluster, OffsetRound& round, Topic
         DLOG_CO_TRY_ASSIGN(const auto connection, co_await cluster.connection_to(leader));
         DLOG_CO_TRY_ASSIGN(const auto answer,
                            co_await connection->call(request, {.deadline = deadline}));
-        for (const auto& answered : answer->topics) {
-            for (const OffsetAnswer& one : answered.partitions) {
-                DLOG_CO_TRY(round.take(topic->name, one));
-            }
-        }
+        DLOG_CO_TRY(round.take_all(topic->name, answer.message));
     }
     co_return Result<void>();
 }

@@ -93,7 +93,7 @@ class Server final : public HttpHandler {
         co_return HttpResponse{.status = 404, .body = "there are /metrics, /healthz and /readyz\n"};
     }
 
-    [[nodiscard]] std::string listen() const { return node_.endpoint().text(); }
+    [[nodiscard]] port::Endpoint endpoint() const { return node_.endpoint(); }
     [[nodiscard]] const std::string& http() const { return http_text_; }
 
   private:
@@ -159,7 +159,7 @@ port::Task<void> start_on_core(Running* running, broker::NodeConfig node_config,
     for (std::uint32_t core = 0; core < running->reactor.core_count(); ++core) {
         cores.push_back(running->reactor.ports(CoreId{core}));
     }
-    const std::string advertised = node_config.advertised.text();
+    port::Endpoint advertised = node_config.advertised;
     const std::string data_dir = node_config.data_dir;
     const NodeId node_id = node_config.node_id;
     running->server = std::make_unique<Server>(std::move(cores), std::move(node_config), http);
@@ -170,9 +170,10 @@ port::Task<void> start_on_core(Running* running, broker::NodeConfig node_config,
         co_return;
     }
     running->is_started = true;
+    if (advertised.port == 0) advertised = running->server->endpoint();
     running->log.info("ready", {{"node", node_id},
-                                {"listen", running->server->listen()},
-                                {"advertise", advertised},
+                                {"listen", running->server->endpoint().text()},
+                                {"advertise", advertised.text()},
                                 {"http", running->server->http()},
                                 {"data", data_dir},
                                 {"cores", running->reactor.core_count()},
