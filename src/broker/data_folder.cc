@@ -130,7 +130,7 @@ std::expected<NodeMeta, std::string> decode_node_meta(ByteView bytes) {
                     .epoch = LeaderEpoch(*starts)};
 }
 
-port::Task<std::expected<DataFolder, std::string>> open_data_folder(const port::Ports& ports,
+port::Task<std::expected<DataFolder, std::string>> open_data_folder(port::Ports ports,
                                                                     std::string path,
                                                                     NodeId node_id,
                                                                     std::int64_t process_id) {

@@ -39,6 +39,6 @@ struct DataFolder {
 /// another process has it, when it is another node's, or when it cannot be read or written.
 /// `process_id` is what a second node on the folder is told.
 [[nodiscard]] port::Task<std::expected<DataFolder, std::string>> open_data_folder(
-    const port::Ports& ports, std::string path, NodeId node_id, std::int64_t process_id);
+    port::Ports ports, std::string path, NodeId node_id, std::int64_t process_id);
 
 }  // namespace dlog::broker

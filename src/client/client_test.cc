@@ -234,6 +234,18 @@ struct FetchRun {
     bool is_done = false;
 };
 
+void take(const Fetched& fetched, record::ReaderScratch& scratch, FetchRun& run) {
+    if (fetched.error) run.partition_error = fetched.error;
+    for (const ByteView batch : fetched.batches) {
+        auto reader = record::BatchReader::open(batch, scratch);
+        record::Record record;
+        while (reader->next(record).value()) {
+            if (record.offset < fetched.from) continue;
+            run.values.emplace_back(as_text(*record.value));
+        }
+    }
+}
+
 port::Task<void> fetch(port::Ports& ports, FetchRun& run) {
     Cluster cluster(ports, cluster_config());
     Fetcher fetcher(cluster, {.wait_max = milliseconds(10)});
@@ -245,17 +257,7 @@ port::Task<void> fetch(port::Ports& ports, FetchRun& run) {
             run.error = polled.error();
             break;
         }
-        for (const Fetched& fetched : *polled) {
-            if (fetched.error) run.partition_error = fetched.error;
-            for (const ByteView batch : fetched.batches) {
-                auto reader = record::BatchReader::open(batch, scratch);
-                record::Record record;
-                while (reader->next(record).value()) {
-                    if (record.offset < fetched.from) continue;
-                    run.values.emplace_back(as_text(*record.value));
-                }
-            }
-        }
+        for (const Fetched& fetched : *polled) take(fetched, scratch, run);
     }
     cluster.close();
     run.is_done = true;

@@ -79,7 +79,7 @@ Task<Result<std::unique_ptr<storage::Log>>> open_log(ShardServices& services,
     storage::RecoveryInput input{.config = config, .now = services.ports.clock.wall_now()};
     if (checkpoint->has_value()) input.checkpoint = (*checkpoint)->view();
     input.names = **std::move(names);
-    storage::Recovery machine(std::move(input));
+    storage::Recovery machine(input);
     DLOG_CO_TRY_ASSIGN(storage::RecoveredLog recovered,
                        co_await recover(services, folder, machine));
     report(services, folder, recovered);

@@ -119,8 +119,43 @@ struct Read {
 };
 
 /// The bytes of a read, from memory or file, as a connection would send them.
-Task<void> read_all(sim::Host& host, PartitionPtr partition, Offset from, Read& out) {
+Task<std::vector<std::uint8_t>> bytes_of(sim::Host& host, ReadResult result) {
+    std::vector<std::uint8_t> bytes;
+    for (const port::OutPart& part : result.parts) {
+        if (const auto* buffer = std::get_if<Buffer>(&part)) {
+            bytes.insert(bytes.end(), buffer->data(), buffer->data() + buffer->size());
+            continue;
+        }
+        const auto& range = std::get<port::FileRange>(part);
+        std::vector<std::uint8_t> piece(range.length);
+        const auto count = co_await host.ports().disk.read(range.file, range.position, piece);
+        REQUIRE(count.has_value());
+        REQUIRE(*count == piece.size());
+        bytes.insert(bytes.end(), piece.begin(), piece.end());
+    }
+    REQUIRE(bytes.size() == result.size_bytes);
+    co_return bytes;
+}
+
+/// Notes the records of whole batches; returns where the next read begins.
+Offset note_records(ByteView bytes, Offset from, Read& out) {
     record::ReaderScratch scratch;
+    record::BatchSplitter splitter(bytes);
+    while (true) {
+        const auto item = splitter.next();
+        if (!item || !item->has_value()) return from;
+        REQUIRE(record::verify_crc((*item)->bytes).has_value());
+        auto reader = record::BatchReader::open((*item)->bytes, scratch);
+        record::Record record;
+        while (*reader->next(record)) {
+            if (record.offset < from) continue;
+            out.records.emplace_back(record.offset, std::string(as_text(*record.value)));
+        }
+        from = (*item)->header.next_offset();
+    }
+}
+
+Task<void> read_all(sim::Host& host, PartitionPtr partition, Offset from, Read& out) {
     while (from < partition->high_watermark()) {
         auto result =
             co_await partition->read({.from = from, .max_bytes = 700, .at_least_one = true});
@@ -128,34 +163,9 @@ Task<void> read_all(sim::Host& host, PartitionPtr partition, Offset from, Read& 
             out.errors.push_back(result.error());
             co_return;
         }
-        std::vector<std::uint8_t> bytes;
-        for (const port::OutPart& part : result->parts) {
-            if (const auto* buffer = std::get_if<Buffer>(&part)) {
-                bytes.insert(bytes.end(), buffer->data(), buffer->data() + buffer->size());
-                continue;
-            }
-            const auto& range = std::get<port::FileRange>(part);
-            std::vector<std::uint8_t> piece(range.length);
-            const auto count = co_await host.ports().disk.read(range.file, range.position, piece);
-            REQUIRE(count.has_value());
-            REQUIRE(*count == piece.size());
-            bytes.insert(bytes.end(), piece.begin(), piece.end());
-        }
-        REQUIRE(bytes.size() == result->size_bytes);
+        const std::vector<std::uint8_t> bytes = co_await bytes_of(host, *std::move(result));
         REQUIRE(!bytes.empty());
-        record::BatchSplitter splitter(bytes);
-        while (true) {
-            const auto item = splitter.next();
-            if (!item || !item->has_value()) break;
-            REQUIRE(record::verify_crc((*item)->bytes).has_value());
-            auto reader = record::BatchReader::open((*item)->bytes, scratch);
-            record::Record record;
-            while (*reader->next(record)) {
-                if (record.offset < from) continue;
-                out.records.emplace_back(record.offset, std::string(as_text(*record.value)));
-            }
-            from = (*item)->header.next_offset();
-        }
+        from = note_records(bytes, from, out);
     }
 }
 

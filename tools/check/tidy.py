@@ -18,7 +18,9 @@ changed_only = False
 WORKERS = 2
 FINDING = re.compile(r"^(\S+:\d+:\d+: (?:error|warning): .*)$", re.MULTILINE)
 # A coroutine may take a service of longer life as `Disk& disk`: such a reference binds no temporary. `const T&` does.
-BORROWED = re.compile(r"^(?!const\b)[\w:]+(<[^&]*>)?& \w+")
+BORROWED = re.compile(r"^(?!const\b)[\w:]+(<[^&]*>)?& (\w+|/\*\w+\*/)")
+# Holds the whole of doctest and nothing of ours.
+THIRD_PARTY = "src/base/doctest_main.cc"
 
 
 def cache_folder() -> pathlib.Path:
@@ -51,7 +53,10 @@ def key_of(file: str, command: str, headers: list[str], root: pathlib.Path) -> s
     return digest.hexdigest()
 
 
-def is_borrowed(finding: str) -> bool:
+def is_excused(finding: str) -> bool:
+    # doctest's macros are nested loops: a CHECK within two levels of ours counts as five.
+    if "function-size" in finding and "DOCTEST_ANON_FUNC" in finding:
+        return True
     if "avoid-reference-coroutine-parameters" not in finding:
         return False
     name, line, column = finding.split(":")[:3]
@@ -65,7 +70,7 @@ def examine(root: pathlib.Path, build: pathlib.Path, file: str) -> list[str]:
         capture_output=True, text=True,
     )
     raw = FINDING.findall(ran.stdout)
-    found = [line.replace(str(root) + "/", "") for line in raw if not is_borrowed(line)]
+    found = [line.replace(str(root) + "/", "") for line in raw if not is_excused(line)]
     if ran.returncode and not raw:
         found = [f"{file}: clang-tidy failed: {(ran.stdout + ran.stderr).strip()[:400]}"]
     return found
@@ -79,7 +84,7 @@ def check(root: pathlib.Path) -> list[str]:
         return [f"{database} is missing: build first (./dev build)"]
     commands = {entry["file"]: entry["command"] for entry in json.loads(database.read_text())}
     headers = includes(root, build)
-    wanted = {str(root / f) for f in tree.files(root, ".cc")} & set(commands)
+    wanted = {str(root / f) for f in tree.files(root, ".cc") if str(f) != THIRD_PARTY} & set(commands)
     if changed_only:
         touched = {str(root / f) for f in tree.changed(root)}
         wanted = {f for f in wanted if f in touched or touched & set(headers.get(f, []))}
