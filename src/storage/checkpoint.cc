@@ -4,7 +4,7 @@
 #include <span>
 
 #include "base/assert.h"
-#include "codec/crc32c.h"
+#include "storage/file_crc.h"
 
 namespace dlog::storage {
 namespace {
@@ -13,17 +13,11 @@ namespace {
 constexpr std::uint32_t kMagic = 0x50'43'4c'44;  // "DLCP"
 constexpr std::uint16_t kVersion = 1;
 constexpr std::uint16_t kCleanFlag = 1;
-constexpr std::size_t kCrcAt = 8;
 constexpr std::size_t kHeaderSize = 64;
 constexpr std::size_t kSegmentSize = 48;
 constexpr std::size_t kEpochSize = 12;
 constexpr std::size_t kProducerSize = 20;
 constexpr std::size_t kProducerBatchSize = 24;
-
-std::uint32_t file_crc(ByteView file) {
-    const std::uint32_t before = codec::crc32c(file.first(kCrcAt));
-    return codec::extend_crc32c(before, file.subspan(kCrcAt + 4));
-}
 
 class Writer {
   public:

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "base/assert.h"
-#include "codec/crc32c.h"
+#include "storage/file_crc.h"
 
 namespace dlog::storage {
 namespace {
@@ -19,7 +19,6 @@ constexpr std::size_t kTimeEntrySize = 12;
 constexpr std::size_t kMagicAt = 0;
 constexpr std::size_t kVersionAt = 4;
 constexpr std::size_t kEntrySizeAt = 6;
-constexpr std::size_t kCrcAt = 8;
 constexpr std::size_t kEntryCountAt = 12;
 constexpr std::size_t kBaseOffsetAt = 16;
 constexpr std::size_t kCoveredOffsetAt = 24;
@@ -27,11 +26,6 @@ constexpr std::size_t kCoveredBytesAt = 32;
 constexpr std::size_t kMaxTimestampAt = 40;
 constexpr std::size_t kMaxTimestampOffsetAt = 48;
 constexpr std::size_t kReservedAt = 56;
-
-std::uint32_t file_crc(ByteView file) {
-    const std::uint32_t before = codec::crc32c(file.first(kCrcAt));
-    return codec::extend_crc32c(before, file.subspan(kCrcAt + 4));
-}
 
 /// What both headers say, beside their kind.
 struct Header {
@@ -219,15 +213,20 @@ Offset SegmentIndex::time_floor(Timestamp time) const {
     return base_offset_ + (after - 1)->relative_offset;
 }
 
-Buffer SegmentIndex::encode_offsets() const {
+Buffer SegmentIndex::start_file(std::uint32_t magic, std::size_t entry_size,
+                                std::size_t entry_count) const {
     DLOG_ASSERT(is_complete(), covers_from_.position);
-    Buffer file = make_file(kOffsetMagic, kOffsetEntrySize,
-                            {.entry_count = static_cast<std::uint32_t>(offsets_.size()),
-                             .base_offset = base_offset_.value,
-                             .covered_offset = covers_to_.offset.value,
-                             .covered_bytes = covers_to_.position,
-                             .max_timestamp_ms = max_timestamp_.ms,
-                             .max_timestamp_offset = max_timestamp_offset_.value});
+    return make_file(magic, entry_size,
+                     {.entry_count = static_cast<std::uint32_t>(entry_count),
+                      .base_offset = base_offset_.value,
+                      .covered_offset = covers_to_.offset.value,
+                      .covered_bytes = covers_to_.position,
+                      .max_timestamp_ms = max_timestamp_.ms,
+                      .max_timestamp_offset = max_timestamp_offset_.value});
+}
+
+Buffer SegmentIndex::encode_offsets() const {
+    Buffer file = start_file(kOffsetMagic, kOffsetEntrySize, offsets_.size());
     std::uint8_t* at = file.mutable_data() + kHeaderSize;
     for (const OffsetEntry& entry : offsets_) {
         store_little_endian(at, entry.relative_offset);
@@ -239,14 +238,7 @@ Buffer SegmentIndex::encode_offsets() const {
 }
 
 Buffer SegmentIndex::encode_times() const {
-    DLOG_ASSERT(is_complete(), covers_from_.position);
-    Buffer file = make_file(kTimeMagic, kTimeEntrySize,
-                            {.entry_count = static_cast<std::uint32_t>(times_.size()),
-                             .base_offset = base_offset_.value,
-                             .covered_offset = covers_to_.offset.value,
-                             .covered_bytes = covers_to_.position,
-                             .max_timestamp_ms = max_timestamp_.ms,
-                             .max_timestamp_offset = max_timestamp_offset_.value});
+    Buffer file = start_file(kTimeMagic, kTimeEntrySize, times_.size());
     std::uint8_t* at = file.mutable_data() + kHeaderSize;
     for (const TimeEntry& entry : times_) {
         store_little_endian(at, entry.timestamp_ms);

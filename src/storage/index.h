@@ -76,6 +76,10 @@ class SegmentIndex {
     [[nodiscard]] static Result<SegmentIndex> decode(ByteView offset_file, ByteView time_file);
 
   private:
+    /// A file of one kind with its header, room for the entries, and no checksum yet.
+    [[nodiscard]] Buffer start_file(std::uint32_t magic, std::size_t entry_size,
+                                    std::size_t entry_count) const;
+
     struct OffsetEntry {
         std::uint32_t relative_offset;
         std::uint32_t position;
