@@ -61,9 +61,9 @@ Task<Result<ReadResult>> Partition::read(ReadRequest request) {
                             .max_bytes = request.max_bytes,
                             .at_least_one = request.at_least_one});
     DLOG_ASSERT(plan && std::holds_alternative<storage::FileRead>(*plan));
-    const auto& file_read = std::get<storage::FileRead>(*plan);
+    auto& file_read = std::get<storage::FileRead>(*plan);
     const Offset segment = file_read.segment.base_offset;
-    DLOG_CO_TRY_ASSIGN(storage::FileSlice slice, co_await fetch(file_read));
+    DLOG_CO_TRY_ASSIGN(storage::FileSlice slice, co_await fetch(std::move(file_read)));
 
     ReadResult result = empty_read();
     result.size_bytes = slice.size_bytes;
@@ -81,11 +81,10 @@ Task<Result<ReadResult>> Partition::read(ReadRequest request) {
 
 /// Follows a FileFetch to its end.
 Task<Partition::FetchResult> Partition::fetch(storage::FileRead plan) {
-    std::shared_ptr<const storage::SegmentIndex> index;
-    if (plan.needs_index) {
-        DLOG_CO_TRY_ASSIGN(index, co_await index_for(plan.segment));
+    if (plan.index == nullptr) {
+        DLOG_CO_TRY_ASSIGN(plan.index, co_await index_for(plan.segment));
     }
-    storage::FileFetch machine(plan, std::move(index));
+    storage::FileFetch machine(std::move(plan));
     while (!is_closed_) {
         storage::FileFetch::Step step = machine.next(log_->verified());
         if (auto* slice = std::get_if<storage::FileSlice>(&step)) co_return std::move(*slice);
@@ -132,18 +131,18 @@ Task<Result<std::shared_ptr<const storage::SegmentIndex>>> Partition::index_for(
     const Offset base = segment.base_offset;
     const bool is_active = base == log_->segments().back().base_offset;
     if (is_active) {
-        const storage::IndexEntry end = log_->active_index().covers_from();
+        const storage::IndexEntry end = log_->active_index()->covers_from();
         if (end.position > 0) {
             DLOG_CO_TRY_ASSIGN(const storage::SegmentIndex prefix,
                                co_await build_index(storage::SegmentIndex(base), end));
-            if (log_->active_index().base_offset() == base &&
-                log_->active_index().covers_from() == end) {
+            if (log_->active_index()->base_offset() == base &&
+                log_->active_index()->covers_from() == end) {
                 log_->adopt_index_prefix(prefix);
             }
         }
         // Unless it was sealed while its front was read.
-        if (log_->active_index().base_offset() == base) {
-            co_return std::make_shared<const storage::SegmentIndex>(log_->active_index());
+        if (log_->active_index()->base_offset() == base) {
+            co_return log_->active_index();
         }
     }
     const std::string path = folder_.file_path(base, storage::FileKind::kLog);
@@ -191,7 +190,7 @@ Task<Result<Buffer>> Partition::read_bytes(Offset from) {
         co_return bytes;
     }
     DLOG_CO_TRY_ASSIGN(storage::FileSlice slice,
-                       co_await fetch(std::get<storage::FileRead>(*plan)));
+                       co_await fetch(std::get<storage::FileRead>(std::move(*plan))));
     if (slice.size_bytes == 0 || !slice.bytes.empty()) co_return std::move(slice.bytes);
     auto bytes = co_await folder_.read_segment(slice.segment, slice.position, slice.size_bytes);
     if (!bytes) co_return unexpected(failed_read(slice.segment, bytes.error()));

@@ -102,8 +102,9 @@ Resync find_intact_batch(ByteView bytes, Offset low, Offset high, std::uint64_t 
         const ByteView rest = bytes.subspan(at);
         const auto header = record::read_batch_header(rest);
         if (!header || at + header->size_bytes() > size_max) continue;
-        if (header->base_offset < low || header->base_offset >= high) continue;
-        if (header->base_offset > kOffsetMax) continue;
+        // Only what a walk from here accepts: otherwise the batch found would be damage again.
+        if (header->size_bytes() > kBatchBytesMax || header->base_offset > kOffsetMax) continue;
+        if (header->base_offset < low || header->next_offset() > high) continue;
         if (header->size_bytes() > rest.size()) {
             return {.outcome = Resync::Outcome::kMoreBytes,
                     .position = at,

@@ -44,6 +44,18 @@ TEST_CASE("every offset is found in the batch that holds it") {
           Located::Outcome::kNotHere);
 }
 
+TEST_CASE("behind damage only a batch that ends within the segment counts as intact") {
+    const Sample sample(4);
+    const IndexEntry last = sample.starts[3];
+    const ByteView bytes = ByteView(sample.bytes).subspan(last.position);
+    const auto look = [&](Offset high) {
+        return find_intact_batch(bytes, last.offset, high, bytes.size());
+    };
+    CHECK(look(sample.end).outcome == Resync::Outcome::kFound);
+    CHECK(look(sample.end).offset == last.offset);
+    CHECK(look(sample.end - 1).outcome == Resync::Outcome::kNone);
+}
+
 TEST_CASE("bytes that end inside a batch say how many more it needs") {
     const Sample sample(3);
     const std::size_t last = sample.starts[2].position;

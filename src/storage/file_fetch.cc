@@ -19,13 +19,13 @@ constexpr std::uint64_t kResyncBytesMax = std::uint64_t{4} << 20;
 
 }  // namespace
 
-FileFetch::FileFetch(const FileRead& plan, std::shared_ptr<const SegmentIndex> index)
-    : plan_(plan), index_(std::move(index)) {
-    DLOG_ASSERT(index_ == nullptr || index_->base_offset() == plan.segment.base_offset,
-                plan.segment.base_offset);
-    DLOG_ASSERT(plan.request.from >= plan.segment.base_offset &&
-                    plan.request.from < plan.segment.end_offset,
-                plan.request.from, plan.segment.end_offset);
+FileFetch::FileFetch(FileRead plan) : plan_(std::move(plan)) {
+    const Segment& segment = plan_.segment;
+    DLOG_ASSERT(plan_.index == nullptr || plan_.index->base_offset() == segment.base_offset,
+                segment.base_offset);
+    DLOG_ASSERT(
+        plan_.request.from >= segment.base_offset && plan_.request.from < segment.end_offset,
+        plan_.request.from, segment.end_offset);
 }
 
 IndexEntry FileFetch::end() const {
@@ -34,8 +34,8 @@ IndexEntry FileFetch::end() const {
 
 /// A batch that begins at or before `position` ends here at the latest.
 IndexEntry FileFetch::next_entry(std::uint64_t position) const {
-    if (index_ == nullptr || position < index_->covers_from().position) return end();
-    const IndexEntry next = index_->ceiling_position(position);
+    if (plan_.index == nullptr || position < plan_.index->covers_from().position) return end();
+    const IndexEntry next = plan_.index->ceiling_position(position);
     return next.position > position && next.position < end().position ? next : end();
 }
 
@@ -87,8 +87,8 @@ void FileFetch::want(std::uint64_t size_bytes) {
 void FileFetch::start(const VerifiedRanges& verified) {
     const Offset from = plan_.request.from;
     IndexEntry at = plan_.scan_from;
-    if (index_ != nullptr && from >= index_->covers_from().offset) {
-        const IndexEntry floor = index_->floor(from);
+    if (plan_.index != nullptr && from >= plan_.index->covers_from().offset) {
+        const IndexEntry floor = plan_.index->floor(from);
         if (floor.position > at.position && floor.position < end().position) at = floor;
     }
     const Damage* damage = verified.damage_before(plan_.segment.base_offset, from);
@@ -166,9 +166,9 @@ void FileFetch::want_more(std::uint64_t needed, VerifiedRanges& verified) {
 /// Where a read from at_ may end without being read here: at an index entry within what has been
 /// verified.
 std::optional<IndexEntry> FileFetch::end_of_unread(const VerifiedRanges& verified) const {
-    if (index_ == nullptr) return std::nullopt;
+    if (plan_.index == nullptr) return std::nullopt;
     const auto entry_at = [&](std::uint64_t position) {
-        return position >= end().position ? end() : index_->floor_position(position);
+        return position >= end().position ? end() : plan_.index->floor_position(position);
     };
     const std::uint64_t verified_end =
         verified.verified_end(plan_.segment.base_offset, at_.position);
@@ -177,7 +177,7 @@ std::optional<IndexEntry> FileFetch::end_of_unread(const VerifiedRanges& verifie
     const std::uint64_t position = std::min(verified_end, position_max);
     IndexEntry entry = entry_at(position);
     if (entry.position > position && entry != end()) return std::nullopt;
-    if (entry.offset > plan_.request.limit) entry = index_->floor(plan_.request.limit);
+    if (entry.offset > plan_.request.limit) entry = plan_.index->floor(plan_.request.limit);
     if (entry.offset > plan_.request.limit || entry.position > position) return std::nullopt;
     if (entry.position <= at_.position) return std::nullopt;
     return entry;

@@ -35,9 +35,9 @@ struct FileSlice {
 /// the log's VerifiedRanges, which may change between the calls.
 class FileFetch {
   public:
-    /// `index` is needed when `plan.needs_index`, and of use otherwise too (the log's active_index
-    /// for the active segment).
-    FileFetch(const FileRead& plan, std::shared_ptr<const SegmentIndex> index);
+    /// `plan.index` is there: from the log, or loaded since. It may be null, but then everything is
+    /// read.
+    explicit FileFetch(FileRead plan);
 
     using Step = std::variant<NeedBytes, FileSlice, Damage>;
     /// What to do next: read bytes and `feed` them, or the end of the read.
@@ -64,7 +64,6 @@ class FileFetch {
     [[nodiscard]] IndexEntry next_entry(std::uint64_t position) const;
 
     FileRead plan_;
-    std::shared_ptr<const SegmentIndex> index_;
     Phase phase_ = Phase::kStart;
     IndexEntry at_;  ///< A batch begins here: at or before the wanted one, or where damage begins.
     std::optional<NeedBytes> need_;

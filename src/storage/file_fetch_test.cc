@@ -22,7 +22,8 @@ LogConfig config_of(std::int64_t segment_bytes) {
     return config;
 }
 
-/// 300 batches of 1 to 3 records in segments of `segment_bytes`, none of them in memory.
+/// 300 batches of 1 to 3 records in segments of `segment_bytes`, as a new process finds them: none
+/// in memory, none verified.
 struct Filled {
     TestPartition partition;
     Bytes all;
@@ -36,7 +37,8 @@ struct Filled {
             starts.push_back({appended->base_offset, 0});
         }
         partition.flush();
-        partition.log().evict_tail(0);
+        partition.checkpoint();
+        partition.recover();
         for (const auto& [base, file] : partition.folder.logs) {
             all.insert(all.end(), file.bytes.begin(), file.bytes.end());
         }
@@ -113,6 +115,27 @@ TEST_CASE("what has been verified is served again without being read") {
     // A reader that goes on where it was needs no search.
     const auto next = filled.partition.read({middle->next_offset, kFar, 8'000, true});
     CHECK(next->bytes_read == 0);
+}
+
+TEST_CASE("what this process has written is served without being read") {
+    TestPartition partition(config_of(4'000));
+    for (int i = 0; i < 100; ++i) REQUIRE(partition.append({.value_bytes = 100}));
+    partition.write();
+    partition.log().evict_tail(0);
+    Bytes all;
+    for (const auto& [base, file] : partition.folder.logs) {
+        all.insert(all.end(), file.bytes.begin(), file.bytes.end());
+    }
+    Bytes served;
+    for (Offset from{0}; from < Offset{100};) {
+        const auto read = partition.read({from, kFar, 2'000, true});
+        REQUIRE(read);
+        CHECK(read->bytes_read == 0);
+        REQUIRE(read->next_offset > from);
+        served.insert(served.end(), read->bytes.begin(), read->bytes.end());
+        from = read->next_offset;
+    }
+    CHECK(served == all);
 }
 
 TEST_CASE("damage anywhere is never served, and everything around it is") {

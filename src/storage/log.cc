@@ -26,11 +26,11 @@ Log::Log(LogConfig config, LogImage image, SegmentIndex index, bool has_active_f
       log_start_offset_(image.log_start_offset),
       segments_(std::move(image.segments)),
       active_first_timestamp_(image.active_first_timestamp),
-      active_index_(std::move(index)),
+      active_index_(std::make_shared<SegmentIndex>(std::move(index))),
       tail_({active().end_offset, active().base_offset, active().size_bytes}),
       last_created_(has_active_file ? active().base_offset : active().base_offset - 1) {
-    DLOG_ASSERT(active_index_.base_offset() == active().base_offset, active().base_offset);
-    DLOG_ASSERT(active_index_.covers_to() == (IndexEntry{active().end_offset, active().size_bytes}),
+    DLOG_ASSERT(active_index_->base_offset() == active().base_offset, active().base_offset);
+    DLOG_ASSERT(active_index_->covers_to() == (IndexEntry{active().end_offset, active().size_bytes}),
                 active().end_offset, active().size_bytes);
     for (const Segment& segment : segments_) size_bytes_ += segment.size_bytes;
     for (const EpochStart& epoch : image.epochs) epochs_.append(epoch.epoch, epoch.start_offset);
@@ -48,7 +48,7 @@ bool Log::must_roll(const record::BatchHeader& header, Timestamp now) const {
     if (static_cast<std::int64_t>(header.size_bytes()) > room) return true;
     // Index entries hold 32-bit distances from the base offset; Kafka's have 31 bits.
     if (header.last_offset().since(segment.base_offset) > INT32_MAX) return true;
-    if (static_cast<std::int64_t>(active_index_.file_bytes()) >= config_.segment_index_bytes) {
+    if (static_cast<std::int64_t>(active_index_->file_bytes()) >= config_.segment_index_bytes) {
         return true;
     }
     // Kafka's LogSegment.timeWaitedForRoll: the records' own time where they have one.
@@ -64,10 +64,9 @@ bool Log::must_roll(const record::BatchHeader& header, Timestamp now) const {
 
 void Log::roll() {
     DLOG_ASSERT(!active().is_empty(), active().base_offset);
-    auto index = std::make_shared<const SegmentIndex>(
-        std::exchange(active_index_, SegmentIndex(log_end_offset())));
-    sealed_.push_back({.segment = active().base_offset, .index = std::move(index)});
     const Offset base = log_end_offset();
+    auto index = std::exchange(active_index_, std::make_shared<SegmentIndex>(base));
+    sealed_.push_back({.segment = active().base_offset, .index = std::move(index)});
     DLOG_ASSERT(base == active().end_offset, base, active().end_offset);
     segments_.push_back({.base_offset = base, .end_offset = base});
     active_first_timestamp_ = kNoTimestamp;
@@ -114,7 +113,7 @@ void Log::add_to_segment(const record::BatchHeader& header, Timestamp now) {
     if (segment.is_empty()) {
         active_first_timestamp_ = header.max_timestamp.ms >= 0 ? header.max_timestamp : now;
     }
-    active_index_.add({.base_offset = header.base_offset,
+    active_index_->add({.base_offset = header.base_offset,
                        .next_offset = header.next_offset(),
                        .position = segment.size_bytes,
                        .size_bytes = header.size_bytes(),
@@ -170,7 +169,7 @@ void Log::drop_segments_after(const Mark& mark) {
         // The segment that was active at the mark grows again.
         const auto sealed = std::ranges::find(sealed_, active().base_offset, &SealedIndex::segment);
         DLOG_ASSERT(sealed != sealed_.end(), active().base_offset);
-        active_index_ = *sealed->index;
+        active_index_ = std::make_shared<SegmentIndex>(*sealed->index);
         sealed_.erase(sealed, sealed_.end());
     }
 }
@@ -197,7 +196,7 @@ LostRange Log::go_back_to_last_mark() {
     size_bytes_ -= active().size_bytes - mark.segment.size_bytes;
     active() = mark.segment;
     active_first_timestamp_ = mark.first_timestamp;
-    active_index_.truncate(mark.segment);
+    active_index_->truncate(mark.segment);
     epochs_.truncate_end(mark.at.offset);
     producers_.apply(mark.undo);
     mark.undo.clear();
@@ -277,7 +276,18 @@ void Log::written() {
     for (SealedIndex& sealed : sealed_) {
         if (sealed.segment < marks_.back().at.segment) sealed.is_written = true;
     }
+    mark_written_verified(marks_[marks_.size() - 2].at, marks_.back().at);
     merge_marks();
+}
+
+/// What was checked on its way in and then written is served from the file as it lies.
+void Log::mark_written_verified(const LogPosition& from, const LogPosition& to) {
+    auto segment = std::ranges::lower_bound(segments_, from.segment, {}, &Segment::base_offset);
+    for (; segment != segments_.end() && segment->base_offset <= to.segment; ++segment) {
+        const Offset base = segment->base_offset;
+        verified_.mark_verified(base, base == from.segment ? from.position : 0,
+                                base == to.segment ? to.position : segment->size_bytes);
+    }
 }
 
 LostRange Log::write_failed() {
@@ -365,10 +375,10 @@ std::optional<std::size_t> Log::find_segment(Offset offset) const {
     return static_cast<std::size_t>(after - segments_.begin()) - 1;
 }
 
-const SegmentIndex* Log::index_in_memory(Offset segment) const {
-    if (segment == active().base_offset) return &active_index_;
+std::shared_ptr<const SegmentIndex> Log::index_in_memory(Offset segment) const {
+    if (segment == active().base_offset) return active_index_;
     const auto sealed = std::ranges::find(sealed_, segment, &SealedIndex::segment);
-    return sealed == sealed_.end() ? nullptr : sealed->index.get();
+    return sealed == sealed_.end() ? nullptr : sealed->index;
 }
 
 Result<ReadPlan> Log::read(const ReadRequest& request) const {
@@ -380,7 +390,7 @@ Result<ReadPlan> Log::read(const ReadRequest& request) const {
     if (wanted.from >= wanted.limit) return NothingToRead{};
     if (wanted.from < tail_.begin().offset) return plan_file_read(wanted);
     std::optional<IndexEntry> hint;
-    if (wanted.from >= active_index_.covers_from().offset) hint = active_index_.floor(wanted.from);
+    if (wanted.from >= active_index_->covers_from().offset) hint = active_index_->floor(wanted.from);
     Tail::Read read = tail_.read(wanted, hint);
     if (read.size_bytes == 0) return NothingToRead{};
     return read;
@@ -405,14 +415,14 @@ ReadPlan Log::plan_file_read(const ReadRequest& request) const {
         plan.segment.end_offset = written.offset;
     }
     plan.scan_from = {base, 0};
-    const SegmentIndex* index = index_in_memory(base);
+    plan.index = index_in_memory(base);
+    if (plan.index && request.from < plan.index->covers_from().offset) plan.index = nullptr;
     if (const auto boundary = verified_.find_boundary(base, request.from)) {
         plan.scan_from = *boundary;
-    } else if (index != nullptr && request.from >= index->covers_from().offset) {
-        plan.scan_from = index->floor(request.from);
+    } else if (plan.index != nullptr) {
+        plan.scan_from = plan.index->floor(request.from);
     }
     plan.is_exact = plan.scan_from.offset == request.from;
-    plan.needs_index = index == nullptr || request.from < index->covers_from().offset;
     return plan;
 }
 
@@ -429,8 +439,8 @@ void Log::note_unreadable(Offset segment, DamageReason reason) {
 }
 
 void Log::adopt_index_prefix(const SegmentIndex& prefix) {
-    if (prefix.base_offset() != active_index_.base_offset() || active_index_.is_complete()) return;
-    active_index_.prepend(prefix);
+    if (prefix.base_offset() != active_index_->base_offset() || active_index_->is_complete()) return;
+    active_index_->prepend(prefix);
 }
 
 std::optional<TimeScan> Log::find_time(Timestamp time) const {
@@ -439,7 +449,7 @@ std::optional<TimeScan> Log::find_time(Timestamp time) const {
         TimeScan scan{.segment = segment.base_offset,
                       .from = std::max(segment.base_offset, log_start_offset_),
                       .time = time};
-        const SegmentIndex* index = index_in_memory(segment.base_offset);
+        const auto index = index_in_memory(segment.base_offset);
         if (index != nullptr && index->is_complete()) {
             scan.from = std::max(scan.from, index->time_floor(time));
         } else {

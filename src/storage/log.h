@@ -68,10 +68,10 @@ struct FileRead {
     IndexEntry scan_from;
     /// scan_from is the wanted batch itself.
     bool is_exact = false;
-    /// This segment's index is not in memory. Load or rebuild it up to segment.size_bytes (of the
-    /// active segment: up to `Log::active_index().covers_from()`, then call `adopt_index_prefix`)
-    /// and give it to the FileFetch.
-    bool needs_index = false;
+    /// The segment's index, which goes on growing with an active segment. Null when what the read
+    /// needs of it is not in memory: load or rebuild it up to segment.size_bytes (of the active
+    /// segment: up to `Log::active_index()->covers_from()`, then call `adopt_index_prefix`).
+    std::shared_ptr<const SegmentIndex> index;
 };
 /// The wanted offset is damaged on disk.
 struct DamagedRead {
@@ -163,8 +163,8 @@ class Log {
     [[nodiscard]] const VerifiedRanges& verified() const { return verified_; }
     /// A segment's file is missing or cannot be read at all.
     void note_unreadable(Offset segment, DamageReason reason);
-    /// The active segment's index as far as it is in memory.
-    [[nodiscard]] const SegmentIndex& active_index() const { return active_index_; }
+    /// The active segment's index as far as it is in memory; it changes with every append.
+    [[nodiscard]] std::shared_ptr<const SegmentIndex> active_index() const { return active_index_; }
     void adopt_index_prefix(const SegmentIndex& prefix);
     /// Nothing when no record is at `time` or later.
     [[nodiscard]] std::optional<TimeScan> find_time(Timestamp time) const;
@@ -226,7 +226,8 @@ class Log {
     void drop_segments_after(const Mark& mark);
     void add_segment_writes(WritePlan& plan, const Segment& segment, const LogPosition& from);
     [[nodiscard]] std::optional<std::size_t> find_segment(Offset offset) const;
-    [[nodiscard]] const SegmentIndex* index_in_memory(Offset segment) const;
+    [[nodiscard]] std::shared_ptr<const SegmentIndex> index_in_memory(Offset segment) const;
+    void mark_written_verified(const LogPosition& from, const LogPosition& to);
     [[nodiscard]] ReadPlan plan_file_read(const ReadRequest& request) const;
     [[nodiscard]] bool is_cut_pending(Offset segment) const;
     [[nodiscard]] std::size_t count_expired(Timestamp now, Offset committed) const;
@@ -240,7 +241,7 @@ class Log {
     Timestamp active_first_timestamp_;
     EpochList epochs_;
     ProducerTable producers_;
-    SegmentIndex active_index_;
+    std::shared_ptr<SegmentIndex> active_index_;  ///< Never null.
     Tail tail_;
     VerifiedRanges verified_;
 

@@ -401,11 +401,11 @@ TEST_CASE("an empty folder, or none, gives an empty log") {
 TEST_CASE("the index of the active segment is completed when somebody reads from before it") {
     TestPartition partition = filled(40, 10, 1 << 20);
     partition.recover();
-    CHECK_FALSE(partition.log().active_index().is_complete());
+    CHECK_FALSE(partition.log().active_index()->is_complete());
     CHECK(partition.read_all(Offset{45}, kFar).next_offset == Offset{50});
     CHECK(partition.index_reads == 0);
     CHECK(partition.read_all(Offset{0}, kFar).next_offset == Offset{50});
-    CHECK(partition.log().active_index().is_complete());
+    CHECK(partition.log().active_index()->is_complete());
     const std::size_t reads = partition.index_reads;
     CHECK(reads > 0);
     CHECK(partition.read_all(Offset{3}, kFar).next_offset == Offset{50});

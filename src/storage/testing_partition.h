@@ -99,8 +99,8 @@ class TestPartition {
     [[nodiscard]] std::shared_ptr<const SegmentIndex> load_index(const FileRead& plan) {
         const Offset base = plan.segment.base_offset;
         IndexEntry end{plan.segment.end_offset, plan.segment.size_bytes};
-        const bool is_active = base == log_->active_index().base_offset();
-        if (is_active) end = log_->active_index().covers_from();
+        const bool is_active = base == log_->active_index()->base_offset();
+        if (is_active) end = log_->active_index()->covers_from();
         if (const auto files = folder.indexes.find(base); files != folder.indexes.end()) {
             auto index =
                 SegmentIndex::decode(files->second.first.view(), files->second.second.view());
@@ -164,19 +164,14 @@ class TestPartition {
     }
 
   private:
-    void read_file(const FileRead& plan, ReadOutcome& outcome) {
+    void read_file(FileRead plan, ReadOutcome& outcome) {
         if (!folder.logs.contains(plan.segment.base_offset)) {
             log_->note_unreadable(plan.segment.base_offset, DamageReason::kMissingFile);
             outcome.damage = *log_->verified().damage_at(plan.request.from);
             return;
         }
-        std::shared_ptr<const SegmentIndex> index;
-        if (plan.needs_index) {
-            index = load_index(plan);
-        } else if (plan.segment.base_offset == log_->active_index().base_offset()) {
-            index = std::make_shared<const SegmentIndex>(log_->active_index());
-        }
-        FileFetch fetch(plan, index);
+        if (plan.index == nullptr) plan.index = load_index(plan);
+        FileFetch fetch(plan);
         for (;;) {
             const FileFetch::Step step = fetch.next(log_->verified());
             if (const auto* need = std::get_if<NeedBytes>(&step)) {
