@@ -38,7 +38,10 @@ CoreDisk::Result<std::size_t> CoreDisk::read(FilePtr file, std::uint64_t positio
 CoreDisk::Result<void> CoreDisk::write(FilePtr file, std::uint64_t position,
                                        std::vector<Buffer> parts) {
     DLOG_ASSERT(file != nullptr);
-    co_return co_await on_pool([&] { return blocking::write(os_file(file), position, parts); });
+    std::size_t size_bytes = 0;
+    for (const Buffer& part : parts) size_bytes += part.size();
+    co_return co_await BlockingWrite(
+        loop_, size_bytes, [&] { return blocking::write(os_file(file), position, parts); });
 }
 
 CoreDisk::Result<void> CoreDisk::sync(std::vector<FilePtr> files,

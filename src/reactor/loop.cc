@@ -17,7 +17,46 @@ thread_local Loop* current_loop = nullptr;
 
 constexpr std::int64_t kNsPerSecond = 1'000'000'000;
 
+/// A run of this many bytes is handed over, and the next write begins another: a large one holds up
+/// few small ones.
+constexpr std::size_t kRunBytesMax = std::size_t{1} << 20;
+
 }  // namespace
+
+class WriteRun final : private PoolJob {
+  public:
+    explicit WriteRun(Loop& loop) : loop_(loop) {
+        perform = [](PoolJob& job) {
+            const std::unique_ptr<WriteRun> self(static_cast<WriteRun*>(&job));
+            self->perform_all();
+        };
+    }
+    void add(WriteJob& job, std::size_t size_bytes) {
+        DLOG_ASSERT(job.next == nullptr && job.perform != nullptr && job.waiter);
+        (last_ != nullptr ? last_->next : first_) = &job;
+        last_ = &job;
+        size_bytes_ += size_bytes;
+    }
+    [[nodiscard]] bool is_full() const { return size_bytes_ >= kRunBytesMax; }
+    /// The pool frees it once it is performed.
+    static PoolJob& release(std::unique_ptr<WriteRun> run) { return *run.release(); }
+
+  private:
+    void perform_all() {
+        std::vector<std::coroutine_handle<>> waiters;
+        for (WriteJob* job = first_; job != nullptr; job = job->next) {
+            job->perform(*job);
+            waiters.push_back(job->waiter);
+        }
+        // From here on the frames that hold the jobs may be gone.
+        loop_.post_all(waiters);
+    }
+
+    Loop& loop_;
+    WriteJob* first_ = nullptr;
+    WriteJob* last_ = nullptr;
+    std::size_t size_bytes_ = 0;
+};
 
 Loop* Loop::current() {
     return current_loop;
@@ -64,6 +103,7 @@ void Loop::forget_queued() {
     DLOG_ASSERT(is_finish_wanted_.load(std::memory_order_acquire));
     mailbox_.clear();
     ready_.clear();
+    write_run_.reset();
 }
 
 void Loop::post(std::coroutine_handle<> handle) {
@@ -74,6 +114,13 @@ void Loop::post(std::coroutine_handle<> handle) {
         const int status = ::eventfd_write(wake_fd_, 1);
         DLOG_ASSERT(status == 0, errno);
     }
+}
+
+void Loop::post_all(std::span<const std::coroutine_handle<>> handles) {
+    DLOG_ASSERT(current_loop != this && !handles.empty());
+    if (!mailbox_.push_all(handles)) return;
+    const int status = ::eventfd_write(wake_fd_, 1);
+    DLOG_ASSERT(status == 0, errno);
 }
 
 bool Loop::watch(Pollable& pollable, int fd, std::uint32_t events) {
@@ -110,6 +157,16 @@ void Loop::submit_io(PoolJob& job) {
     DLOG_ASSERT(current_loop == this);
     ++outstanding_;
     io_batch_.push(job);
+}
+
+void Loop::submit_write(WriteJob& job, std::size_t size_bytes) {
+    // As for any other job.
+    if (is_finish_wanted_.load(std::memory_order_acquire)) return;
+    DLOG_ASSERT(current_loop == this);
+    ++outstanding_;
+    if (write_run_ == nullptr) write_run_ = std::make_unique<WriteRun>(*this);
+    write_run_->add(job, size_bytes);
+    if (write_run_->is_full()) io_batch_.push(WriteRun::release(std::move(write_run_)));
 }
 
 void Loop::submit(WorkerPool& pool, PoolJob& job) {
@@ -199,6 +256,7 @@ void Loop::stop_pollables() {
 }
 
 void Loop::flush_io() {
+    if (write_run_ != nullptr) io_batch_.push(WriteRun::release(std::move(write_run_)));
     if (!io_batch_.is_empty()) io_pool_.submit(io_batch_);
 }
 

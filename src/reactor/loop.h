@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -43,6 +44,18 @@ class DrainBoard {
     virtual void report(CoreId core, bool is_idle) = 0;
 };
 
+/// File writes of one turn, performed one after another by one thread of the pool. The page cache
+/// takes most writes in a few microseconds: waking a thread for each, and the loop after each,
+/// would cost more than they do.
+class WriteRun;
+
+/// A write that waits for its turn in a `WriteRun`, which resumes `waiter` after all of them.
+struct WriteJob {
+    WriteJob* next = nullptr;
+    void (*perform)(WriteJob& self) = nullptr;
+    std::coroutine_handle<> waiter;
+};
+
 /// Owned by one core's thread, which alone calls everything that is not marked otherwise.
 /// A turn: wait for events (or for a timer, or the mailbox) and handle them, resume what became
 /// ready, fire what is due, hand this turn's file operations to the I/O pool in one batch.
@@ -68,6 +81,7 @@ class Loop {
 
     /// Any thread: resume `handle` on this loop, after what was posted before from the same thread.
     void post(std::coroutine_handle<> handle);
+    void post_all(std::span<const std::coroutine_handle<>> handles);
     /// This thread: resume `handle` in the next turn.
     void make_ready(std::coroutine_handle<> handle) { ready_.push_back(handle); }
 
@@ -79,6 +93,8 @@ class Loop {
     /// Queues a job for the I/O pool at this turn's end; `outstanding` counts it until `job_done`.
     void submit_io(PoolJob& job);
     void submit(WorkerPool& pool, PoolJob& job);
+    /// Queues a write of `size_bytes` for this turn's end, together with the others of the turn.
+    void submit_write(WriteJob& job, std::size_t size_bytes);
     void job_done() { --outstanding_; }
 
     /// A block of 4 KiB for bytes that were read ahead; a few are kept for the next borrower.
@@ -119,6 +135,7 @@ class Loop {
     CoreClock clock_;
     Mailbox mailbox_;
     JobList io_batch_;
+    std::unique_ptr<WriteRun> write_run_;
     std::uint64_t outstanding_ = 0;
     std::uint64_t turn_number_ = 0;
     std::uint32_t polls_skipped_ = 0;
@@ -175,6 +192,39 @@ class BlockingCall final : private PoolJob {
     WorkerPool* pool_;
     Work work_;
     std::coroutine_handle<> waiter_;
+    std::optional<Result> result_;
+};
+
+/// `auto result = co_await BlockingWrite(loop, size_bytes, [&] { … })`: like BlockingCall, in the
+/// turn's WriteRun.
+template <class Work>
+class BlockingWrite final : private WriteJob {
+  public:
+    using Result = decltype(std::declval<Work&>()());
+    BlockingWrite(Loop& loop, std::size_t size_bytes, Work work)
+        : loop_(loop), size_bytes_(size_bytes), work_(std::move(work)) {}
+    BlockingWrite(const BlockingWrite&) = delete;
+    BlockingWrite& operator=(const BlockingWrite&) = delete;
+
+    [[nodiscard]] bool await_ready() const { return false; }
+    void await_suspend(std::coroutine_handle<> handle) {
+        waiter = handle;
+        perform = [](WriteJob& job) {
+            auto& self = static_cast<BlockingWrite&>(job);
+            self.result_.emplace(self.work_());
+        };
+        loop_.submit_write(*this, size_bytes_);
+    }
+    Result await_resume() {
+        loop_.job_done();
+        DLOG_ASSERT(result_.has_value());
+        return *std::move(result_);
+    }
+
+  private:
+    Loop& loop_;
+    const std::size_t size_bytes_;
+    Work work_;
     std::optional<Result> result_;
 };
 

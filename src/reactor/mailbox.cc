@@ -10,6 +10,12 @@ bool Mailbox::push(std::coroutine_handle<> handle) {
     return std::exchange(is_asleep_, false);
 }
 
+bool Mailbox::push_all(std::span<const std::coroutine_handle<>> handles) {
+    const std::lock_guard lock(mutex_);
+    handles_.insert(handles_.end(), handles.begin(), handles.end());
+    return std::exchange(is_asleep_, false);
+}
+
 bool Mailbox::poke() {
     const std::lock_guard lock(mutex_);
     is_poked_ = true;

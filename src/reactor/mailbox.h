@@ -3,6 +3,7 @@
 
 #include <coroutine>
 #include <mutex>
+#include <span>
 #include <vector>
 
 namespace dlog::reactor {
@@ -14,6 +15,7 @@ class Mailbox {
   public:
     /// Any thread. True when the receiver sleeps and the caller must wake it.
     [[nodiscard]] bool push(std::coroutine_handle<> handle);
+    [[nodiscard]] bool push_all(std::span<const std::coroutine_handle<>> handles);
     /// Any thread. Like a push of nothing.
     [[nodiscard]] bool poke();
 
