@@ -1,5 +1,6 @@
-/// The floor under a broker's Fetch: answers each Fetch version 11 with the same batches for every
-/// partition asked for, from memory or by sendfile.
+/// The floor under a broker's Fetch: answers each Fetch version 11 with the next piece of a file
+/// for every partition asked for, by sendfile. The file is as large as what a broker would read, so
+/// that both wait for the same memory.
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -15,8 +16,9 @@ namespace {
 
 class FetchFloor final : public Server {
   public:
-    /// `file` is -1 when the batches are sent from memory.
-    FetchFloor(std::string batches, int file) : batches_(std::move(batches)), file_(file) {}
+    /// `file` holds `pieces` times the same `piece_bytes` of batches.
+    FetchFloor(int file, std::size_t piece_bytes, std::size_t pieces)
+        : file_(file), piece_bytes_(piece_bytes), pieces_(pieces) {}
 
   private:
     void on_frame(Client& client, std::string_view frame) override {
@@ -40,9 +42,9 @@ class FetchFloor final : public Server {
         std::size_t size = 0;
         for (std::int32_t i = 0; i < partitions && r.ok; ++i) {
             w.i32(r.i32()).i16(0).i64(INT64_MAX).i64(INT64_MAX).i64(0).i32(0).i32(-1);
-            w.i32(static_cast<std::int32_t>(batches_.size()));
+            w.i32(static_cast<std::int32_t>(piece_bytes_));
             r.bytes(4 + 8 + 8 + 4);
-            size += w.out.size() + batches_.size();
+            size += w.out.size() + piece_bytes_;
             heads.push_back(std::move(w.out));
             w.out.clear();
         }
@@ -53,44 +55,43 @@ class FetchFloor final : public Server {
         load::store_big(heads.front().data(), static_cast<std::int32_t>(size - 4));
         for (std::string& head : heads) {
             client.answer(std::move(head));
-            if (file_ >= 0) {
-                client.answer_file(file_, batches_.size());
-            } else {
-                client.answer_memory(batches_);
-            }
+            client.answer_file(file_, next_piece_ * piece_bytes_, piece_bytes_);
+            next_piece_ = (next_piece_ + 1) % pieces_;
         }
     }
 
-    const std::string batches_;
     const int file_;
+    const std::size_t piece_bytes_;
+    const std::size_t pieces_;
+    std::size_t next_piece_ = 0;
 };
 
 }  // namespace
 }  // namespace dlog::floor
 
 int main(int argc, char** argv) {
-    if (argc < 4) {
+    if (argc < 6) {
         ::puts(
-            "floor_fetch PORT BYTES RECORD_SIZE [FILE: sends from it by sendfile]\n"
-            "BYTES of batches of about 16 KiB for each partition of a request");
+            "floor_fetch PORT FILE FILE_BYTES BYTES RECORD_SIZE\n"
+            "writes FILE_BYTES of batches of about 16 KiB, sends BYTES of them for each partition of "
+            "a request");
         return 2;
     }
-    const auto wanted = static_cast<std::size_t>(::atol(argv[2]));
-    const auto record_bytes = static_cast<std::size_t>(::atol(argv[3]));
+    const auto file_bytes = static_cast<std::size_t>(::atol(argv[3]));
+    const auto wanted = static_cast<std::size_t>(::atol(argv[4]));
+    const auto record_bytes = static_cast<std::size_t>(::atol(argv[5]));
     const std::size_t records = std::max<std::size_t>(16384 / (record_bytes + 8), 1);
-    std::string batches;
-    for (std::uint64_t seed = 0; batches.empty() || batches.size() < wanted; ++seed) {
-        batches +=
-            dlog::load::encode_batch({.record_bytes = record_bytes, .records = records}, seed);
+    std::string piece;
+    for (std::uint64_t seed = 0; piece.empty() || piece.size() < wanted; ++seed) {
+        piece += dlog::load::encode_batch({.record_bytes = record_bytes, .records = records}, seed);
     }
-    int file = -1;
-    if (argc > 4) {
-        file = ::open(argv[4], O_RDWR | O_CREAT | O_TRUNC, 0644);
-        const auto size = static_cast<ssize_t>(batches.size());
-        if (file < 0 || ::write(file, batches.data(), batches.size()) != size) {
-            dlog::floor::die(argv[4]);
+    const std::size_t pieces = std::max<std::size_t>(file_bytes / piece.size(), 1);
+    const int file = ::open(argv[2], O_RDWR | O_CREAT | O_TRUNC, 0644);
+    for (std::size_t i = 0; i < pieces; ++i) {
+        if (::write(file, piece.data(), piece.size()) != static_cast<ssize_t>(piece.size())) {
+            dlog::floor::die(argv[2]);
         }
     }
-    dlog::floor::FetchFloor(std::move(batches), file)
+    dlog::floor::FetchFloor(file, piece.size(), pieces)
         .serve(static_cast<std::uint16_t>(::atoi(argv[1])));
 }

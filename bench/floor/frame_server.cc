@@ -32,12 +32,8 @@ void Client::answer(std::string bytes) {
     out_.push_back({.bytes = std::move(bytes), .size = size});
 }
 
-void Client::answer_memory(std::string_view bytes) {
-    out_.push_back({.memory = bytes, .size = bytes.size()});
-}
-
-void Client::answer_file(int file, std::size_t size) {
-    out_.push_back({.file = file, .size = size});
+void Client::answer_file(int file, std::uint64_t position, std::size_t size) {
+    out_.push_back({.file = file, .position = position, .size = size});
 }
 
 /// False when the client has gone. What the socket does not take waits for the next event.
@@ -46,12 +42,11 @@ bool Client::flush() {
         const Piece& piece = out_.front();
         ssize_t count = 0;
         if (piece.file >= 0) {
-            off_t position = static_cast<off_t>(sent_);
+            off_t position = static_cast<off_t>(piece.position + sent_);
             count = ::sendfile(fd, piece.file, &position, piece.size - sent_);
         } else {
-            const std::string_view bytes = piece.memory.empty() ? piece.bytes : piece.memory;
             const int more = out_.size() > 1 ? MSG_MORE : 0;
-            count = ::send(fd, bytes.data() + sent_, bytes.size() - sent_, MSG_NOSIGNAL | more);
+            count = ::send(fd, piece.bytes.data() + sent_, piece.size - sent_, MSG_NOSIGNAL | more);
         }
         if (count < 0) return errno == EAGAIN;
         sent_ += static_cast<std::size_t>(count);

@@ -22,10 +22,8 @@ class Client {
 
     /// Queues bytes, which are copied.
     void answer(std::string bytes);
-    /// Queues memory, which outlives the client.
-    void answer_memory(std::string_view bytes);
-    /// Queues the first `size` bytes of a file for sendfile.
-    void answer_file(int file, std::size_t size);
+    /// Queues `size` bytes of a file for sendfile.
+    void answer_file(int file, std::uint64_t position, std::size_t size);
 
     const int fd;
 
@@ -33,8 +31,8 @@ class Client {
     friend class Server;
     struct Piece {
         std::string bytes;
-        std::string_view memory;
         int file = -1;
+        std::uint64_t position = 0;
         std::size_t size = 0;
     };
     [[nodiscard]] bool flush();

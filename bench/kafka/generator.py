@@ -65,7 +65,9 @@ def floors(programs, folder: pathlib.Path, cases) -> list[dict]:
         file.unlink(missing_ok=True)
         found.append({"case": case.name, "broker": "floor", **result})
         if case.then_consume:
-            result = floor(programs, "floor_fetch", [1 << 20, case.driver["size"]], "consume", case)
+            size, total = case.driver["size"], case.driver["size"] * case.driver["records"]
+            result = floor(programs, "floor_fetch", [file, total, 1 << 20, size], "consume", case)
+            file.unlink(missing_ok=True)
             found.append({"case": case.consume_name(case.then_consume[0]), "broker": "floor", **result})
     return found
 

@@ -100,7 +100,7 @@ port::Task<std::expected<Frame, FrameEnd>> FrameReader::next_large(std::size_t l
     // The bytes that came with the length move into the frame's own block.
     const std::size_t have = std::min(unread() - kLengthBytes, length);
     frame.memory = co_await budget_.take(length);
-    frame.bytes = Buffer::allocate(std::min(length, std::max(kFirstStepBytes, have)));
+    frame.bytes = Buffer::allocate(std::min(length, std::max(first_step_bytes_, have)));
     std::memcpy(frame.bytes.mutable_data(), block_.data() + begin_ + kLengthBytes, have);
     begin_ += kLengthBytes + have;
     for (std::size_t filled = have; filled < length;) {
@@ -116,6 +116,7 @@ port::Task<std::expected<Frame, FrameEnd>> FrameReader::next_large(std::size_t l
     }
     is_reading_large_ = false;
     last_was_large_ = true;
+    first_step_bytes_ = std::max(first_step_bytes_, length);
     co_return frame;
 }
 

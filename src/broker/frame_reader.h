@@ -28,8 +28,9 @@ enum class FrameEnd : std::uint8_t {
 };
 
 /// Small frames are read many at a time into blocks of up to 64 KiB and handed out as slices. A
-/// frame that does not fit gets a block of its own, which grows as its bytes arrive: a peer makes
-/// this node hold at most four times what it has sent. After a large frame the next length is read
+/// frame that does not fit gets a block of its own, which grows as its bytes arrive unless the peer
+/// has sent one as large before: it makes this node hold at most four times what it has sent.
+/// After a large frame the next length is read
 /// alone, so that the frame's bytes land in place at once.
 class FrameReader {
   public:
@@ -70,6 +71,7 @@ class FrameReader {
     std::size_t begin_ = 0;  // of the bytes in block_ that are not handed out yet
     std::size_t end_ = 0;
     std::size_t block_bytes_ = kBlockBytesMin;
+    std::size_t first_step_bytes_ = kFirstStepBytes;  // of a large frame's own block
     bool last_was_large_ = false;
     bool is_reading_large_ = false;
     std::uint64_t reads_ = 0;

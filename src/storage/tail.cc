@@ -10,15 +10,11 @@
 namespace dlog::storage {
 namespace {
 
-/// Batches below this are copied together; from this on they stay in the frame they came in, unless
-/// that would keep a block alive that is more than twice their size.
+/// Batches below this are copied together; from this on they stay in the frame they came in. The
+/// whole block counts as held then, so that however little of it the log needs, the bound holds.
 constexpr std::size_t kShareBytesMin = std::size_t{16} << 10;
 constexpr std::size_t kChunkBytesMin = std::size_t{4} << 10;
 constexpr std::size_t kChunkBytesMax = std::size_t{64} << 10;
-
-bool is_worth_sharing(const Buffer& batch) {
-    return batch.size() >= kShareBytesMin && batch.block_size() <= 2 * batch.size();
-}
 
 }  // namespace
 
@@ -35,7 +31,7 @@ void Tail::drop_back() {
 
 void Tail::append(const Buffer& batch, Offset next_offset) {
     DLOG_ASSERT(next_offset > end_.offset && !batch.empty(), next_offset, end_.offset);
-    const bool share = is_worth_sharing(batch);
+    const bool share = batch.size() >= kShareBytesMin;
     Piece* last = pieces_.empty() ? nullptr : &pieces_.back();
     const bool fits = !share && last != nullptr && last->is_open_chunk &&
                       last->segment == end_.segment &&
