@@ -21,6 +21,13 @@ function(dlog_room_dependencies room out)
     message(FATAL_ERROR "layers.txt has no line for the room '${room}'")
 endfunction()
 
+# doctest's own code, compiled once for all rooms and not optimised: it is not what is tested.
+if(NOT DLOG_FUZZ)
+    add_library(dlog_doctest_main OBJECT EXCLUDE_FROM_ALL ${CMAKE_SOURCE_DIR}/src/base/doctest_main.cc)
+    target_compile_features(dlog_doctest_main PRIVATE cxx_std_23)
+    target_compile_options(dlog_doctest_main PRIVATE -O0 -g0)
+endif()
+
 # dlog_room(NAME [LIBRARIES libs...] [SOURCES generated...] [TEST_LIBRARIES libs...])
 function(dlog_room room)
     cmake_parse_arguments(ARG "" "" "LIBRARIES;SOURCES;TEST_LIBRARIES" ${ARGN})
@@ -40,7 +47,7 @@ function(dlog_room room)
     target_link_libraries(dlog_${room} PUBLIC dlog_options ${dependencies} PRIVATE ${ARG_LIBRARIES})
 
     if(tests AND NOT DLOG_FUZZ)
-        add_executable(test_${room} ${tests} ${CMAKE_SOURCE_DIR}/src/base/doctest_main.cc)
+        add_executable(test_${room} ${tests} $<TARGET_OBJECTS:dlog_doctest_main>)
         target_link_libraries(test_${room} PRIVATE dlog_${room} ${ARG_TEST_LIBRARIES})
         target_compile_definitions(test_${room} PRIVATE DLOG_TESTDATA="${dir}/testdata")
         add_test(NAME ${room} COMMAND test_${room})

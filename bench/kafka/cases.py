@@ -34,7 +34,7 @@ def roundtrip(rate: int, durability: str, seconds: int) -> Case:
 
 
 def kload(size: int, partitions: int, durability: str, scale: float, consume=("memory",)) -> Case:
-    records = int(scale * (10_000_000 if size <= 100 else 2_000_000))
+    records = int(scale * (5_000_000 if size <= 100 else 600_000))
     driver = {"size": size, "partitions": partitions, "records": records}
     return Case(f"produce (kload) {size} B, {partitions} partitions, {durability}", "kload", partitions, durability,
                 driver, consume)
@@ -55,7 +55,7 @@ CASES = [
     produce(1024, 1, "all", "none", "sync", 0.3),
     produce(1024, 16, "all", "none", "sync", 0.2),
     *(kload(size, partitions, "cache", 1) for size in (100, 1024) for partitions in (1, 16)),
-    *(kload(size, 1000, "sync", 0.05, ()) for size in (100,)),
+    *(kload(size, 1000, "sync", 0.1, ()) for size in (100,)),
     small_requests("cache", 1),
     *(roundtrip(rate, durability, 8) for rate in (1_000, 10_000) for durability in ("cache", "sync")),
 ]

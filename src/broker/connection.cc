@@ -61,23 +61,43 @@ void ReplyTo::send(Response response) {
     connection.changed_.notify_all();
 }
 
-ClientConnection::ClientConnection(Core& core, port::ConnectionPtr connection)
+ClientConnection::ClientConnection(Core& core, Arrival arrival)
     : core_(core),
-      connection_(std::move(connection)),
+      connection_(std::move(arrival.connection)),
       reader_(*connection_, core.budget, core.config.request_bytes_max),
+      affinity_(core.id(), core.ports.spawn.core_count()),
       watchdog_(*this) {
+    reader_.begin_with(std::move(arrival.unread));
+    if (arrival.fetch_session != nullptr) {
+        fetch_session_id_ = arrival.fetch_session->id();
+        core_.sessions.insert(std::move(arrival.fetch_session), core_.ports.clock.now());
+    }
     const Duration shortest =
         std::min(core.config.connection_idle_max, core.config.write_stall_max);
     watch_period_ = std::clamp(Duration{shortest.ns / 4}, milliseconds(10), seconds(15));
 }
 
-port::Task<void> ClientConnection::run() {
+port::Task<std::optional<CoreId>> ClientConnection::run() {
     core_.ports.clock.arm(watchdog_, core_.ports.clock.now() + watch_period_);
     core_.ports.spawn.spawn(write_responses());
     co_await serve();
+    if (next_home_) {
+        // Only the writer is left, which is idle.
+        is_closing_ = true;
+        wake_writer(false);
+    }
     close();
     while (gate_.held() > 0) co_await gate_.left().wait();
     core_.ports.clock.disarm(watchdog_);
+    co_return next_home_;
+}
+
+Arrival ClientConnection::depart() {
+    DLOG_ASSERT(next_home_ && is_closing_ && slots_.empty());
+    connection_->leave();
+    return {.connection = std::move(connection_),
+            .unread = reader_.take_unread(),
+            .fetch_session = core_.sessions.extract(fetch_session_id_)};
 }
 
 void ClientConnection::close() {
@@ -92,6 +112,7 @@ void ClientConnection::close() {
 
 port::Task<void> ClientConnection::serve() {
     while (!is_closing_) {
+        if (affinity_.better_home() && co_await can_move()) co_return;
         Frame frame;
         if (!reader_.take(frame)) {
             auto next = co_await reader_.next();
@@ -118,6 +139,15 @@ port::Task<void> ClientConnection::serve() {
         const PipelinedHandler handler = request->api->pipelined;
         core_.ports.spawn.spawn(handler(*std::move(request), std::move(reply)));
     }
+}
+
+/// True when the connection is to go on where its partitions are: everything that was asked is
+/// answered.
+port::Task<bool> ClientConnection::can_move() {
+    while ((!slots_.empty() || is_writing_) && !is_closing_) co_await changed_.wait();
+    if (is_closing_) co_return false;
+    next_home_ = affinity_.better_home();
+    co_return next_home_.has_value();
 }
 
 port::Task<bool> ClientConnection::serve_one(Request request) {
@@ -174,6 +204,8 @@ std::optional<Request> ClientConnection::parse(Frame frame) {
         return std::nullopt;
     }
     request.body = rest.rest();
+    request.affinity = &affinity_;
+    request.fetch_session_id = &fetch_session_id_;
     core_.metrics.request_bytes += frame.bytes.size();
     ++core_.metrics.requests[static_cast<std::size_t>(key)];
     request.frame = std::move(frame);

@@ -8,6 +8,8 @@
 #include <optional>
 #include <string_view>
 
+#include "broker/affinity.h"
+#include "broker/fetch_session.h"
 #include "broker/frame_reader.h"
 #include "broker/request.h"
 #include "port/clock.h"
@@ -40,19 +42,30 @@ class ReplyTo {
     port::Gate::Hold hold_;
 };
 
-/// Belongs to the core that accepted it. Requests are handled one after another, except that a
+/// A connection on its way to a core, with what it takes along: from the listener, or from a core
+/// where it was.
+struct Arrival {
+    port::ConnectionPtr connection;
+    Buffer unread;                  ///< Came already and is not handled yet.
+    FetchSessionPtr fetch_session;  ///< May be null.
+};
+
+/// Belongs to the core that runs it. Requests are handled one after another, except that a
 /// Produce lets the next request be read as soon as it has been handed to its partitions, up to the
 /// configured number and bytes in flight; any other request waits until those are answered. Output
 /// that the peer does not take, a frame that stops coming, and idleness all end the connection
-/// after a time.
+/// after a time. One whose partitions lie on another core moves there between two requests.
 class ClientConnection {
   public:
-    ClientConnection(Core& core, port::ConnectionPtr connection);
+    ClientConnection(Core& core, Arrival arrival);
     ClientConnection(const ClientConnection&) = delete;
     ClientConnection& operator=(const ClientConnection&) = delete;
 
-    /// Serves until either side closes. Nothing of this connection is under way afterwards.
-    [[nodiscard]] port::Task<void> run();
+    /// Serves until either side closes, or it belongs on the core that is returned. Nothing of this
+    /// connection is under way afterwards.
+    [[nodiscard]] port::Task<std::optional<CoreId>> run();
+    /// For the core that `run` named.
+    [[nodiscard]] Arrival depart();
     /// Ends `run` soon.
     void close();
     [[nodiscard]] std::string_view peer() const { return connection_->peer(); }
@@ -86,6 +99,7 @@ class ClientConnection {
     };
 
     [[nodiscard]] port::Task<void> serve();
+    [[nodiscard]] port::Task<bool> can_move();
     [[nodiscard]] port::Task<bool> serve_one(Request request);
     [[nodiscard]] port::Task<void> write_responses();
     [[nodiscard]] std::optional<Request> parse(Frame frame);
@@ -105,6 +119,9 @@ class ClientConnection {
     Core& core_;
     port::ConnectionPtr connection_;
     FrameReader reader_;
+    Affinity affinity_;
+    std::int32_t fetch_session_id_ = 0;
+    std::optional<CoreId> next_home_;
     std::deque<Slot> slots_;
     std::uint64_t first_sequence_ = 0;  // of slots_.front()
     std::size_t produce_in_flight_ = 0;
@@ -115,7 +132,6 @@ class ClientConnection {
     std::coroutine_handle<> writer_;
     bool is_closing_ = false;
     bool is_writing_ = false;
-    bool is_writer_posted_ = false;
 
     Watchdog watchdog_;
     Duration watch_period_;

@@ -139,6 +139,22 @@ std::int32_t FetchSessionCache::end(FetchSession& session) {
     return session.is_cached_ ? session.id_ : 0;
 }
 
+FetchSessionPtr FetchSessionCache::extract(std::int32_t id) {
+    const auto found = sessions_.find(id);
+    if (found == sessions_.end() || found->second->is_busy_) return nullptr;
+    FetchSessionPtr session = found->second;
+    drop(id);
+    return session;
+}
+
+void FetchSessionCache::insert(FetchSessionPtr session, Instant now) {
+    DLOG_ASSERT(session != nullptr && !session->is_busy_ && !session->is_cached_);
+    if (sessions_.contains(session->id_) || !make_room(now)) return;
+    session->is_cached_ = true;
+    const std::int32_t id = session->id_;
+    sessions_.emplace(id, std::move(session));
+}
+
 void FetchSessionCache::drop(std::int32_t id) {
     const auto found = sessions_.find(id);
     if (found == sessions_.end()) return;

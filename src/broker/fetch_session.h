@@ -107,6 +107,11 @@ class FetchSessionCache {
     /// The request is answered. Returns the session id to answer with, 0 for none.
     std::int32_t end(FetchSession& session);
 
+    /// Takes a session out, for the cache of another core; null when it is not here or is busy.
+    [[nodiscard]] FetchSessionPtr extract(std::int32_t id);
+    /// Takes a session in that another cache gave out. It ends when there is no room for it.
+    void insert(FetchSessionPtr session, Instant now);
+
     [[nodiscard]] std::size_t size() const { return sessions_.size(); }
     [[nodiscard]] std::uint64_t evictions() const { return evictions_; }
 

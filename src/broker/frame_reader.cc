@@ -23,6 +23,21 @@ FrameReader::Length FrameReader::peek(std::size_t& length) const {
     return Length::kKnown;
 }
 
+void FrameReader::begin_with(Buffer unread) {
+    DLOG_ASSERT(block_.empty() && reads_ == 0, reads_);
+    end_ = unread.size();
+    block_ = std::move(unread);
+}
+
+Buffer FrameReader::take_unread() {
+    DLOG_ASSERT(!is_reading_large_);
+    Buffer rest = block_.empty() ? Buffer() : block_.slice(begin_, unread());
+    block_ = {};
+    begin_ = 0;
+    end_ = 0;
+    return rest;
+}
+
 bool FrameReader::take(Frame& frame) {
     std::size_t length = 0;
     if (peek(length) != Length::kKnown || unread() < kLengthBytes + length) return false;

@@ -41,6 +41,10 @@ class FrameReader {
     FrameReader(port::Connection& connection, MemoryBudget& budget, std::size_t frame_bytes_max)
         : connection_(connection), budget_(budget), frame_bytes_max_(frame_bytes_max) {}
 
+    /// Bytes that another reader of the same stream has read and not handed out; comes first.
+    void begin_with(Buffer unread);
+    /// The bytes that were read and not handed out. No frame is being read.
+    [[nodiscard]] Buffer take_unread();
     /// A frame that has been read already, without waiting.
     [[nodiscard]] bool take(Frame& frame);
     /// The next frame. `take` has just returned false.

@@ -29,6 +29,7 @@ class Stream final : public port::Connection {
         co_return port::NetResult<void>{};
     }
     void close() override {}
+    void leave() override {}
     [[nodiscard]] const std::string& peer() const override { return peer_; }
 
     std::size_t reads = 0;

@@ -25,6 +25,8 @@ constexpr Series kSeries[] = {
     {"dlog_response_bytes_total", "counter", "Bytes of responses.", &CoreMetrics::response_bytes},
     {"dlog_connections_accepted_total", "counter", "Connections taken.",
      &CoreMetrics::connections_accepted},
+    {"dlog_connections_moved_total", "counter",
+     "Connections that moved to the core of their partitions.", &CoreMetrics::connections_moved},
     {"dlog_connections_refused_total", "counter", "Connections closed because of max.connections.",
      &CoreMetrics::connections_refused},
     {"dlog_connections_stalled_total", "counter",

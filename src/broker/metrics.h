@@ -43,6 +43,7 @@ struct CoreMetrics {
     std::uint64_t request_bytes = 0;
     std::uint64_t response_bytes = 0;
     std::uint64_t connections_accepted = 0;
+    std::uint64_t connections_moved = 0;
     std::uint64_t connections_refused = 0;
     std::uint64_t stalled_connections = 0;
     std::uint64_t connections_open = 0;

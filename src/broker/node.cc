@@ -32,16 +32,33 @@ struct Node::Impl {
 
 namespace {
 
-port::Task<void> serve_connection(Core* core, port::ConnectionPtr accepted) {
+/// Serves a connection on `core` as long as it stays there, then hands it to the next one.
+port::Task<void> serve_connection(Core* core, Arrival arrival) {
     const port::Gate::Hold hold = core->connection_gate.enter();
+    std::optional<CoreId> next_home;
     {
-        ClientConnection connection(*core, std::move(accepted));
+        ClientConnection connection(*core, std::move(arrival));
         const std::uint64_t number = core->next_connection++;
         core->connections.emplace(number, &connection);
         ++core->metrics.connections_open;
-        co_await connection.run();
+        next_home = co_await connection.run();
         --core->metrics.connections_open;
         core->connections.erase(number);
+        if (next_home && !core->is_stopping) arrival = connection.depart();
+    }
+    if (next_home && arrival.connection != nullptr) {
+        ++core->metrics.connections_moved;
+        Core* const next = &core->other(*next_home);
+        co_await port::hop(core->ports.spawn, next->id());
+        const bool is_there = !next->is_stopping && next->ports.net.adopt(*arrival.connection);
+        if (is_there) {
+            next->ports.spawn.spawn(serve_connection(next, std::move(arrival)));
+        } else {
+            arrival = {};
+        }
+        // This core's stop waits for the hand-over, so that it finds the connection on the other.
+        co_await port::hop(next->ports.spawn, core->id());
+        if (is_there) co_return;
     }
     core->shared.connections.fetch_sub(1, std::memory_order_relaxed);
 }
@@ -70,7 +87,7 @@ port::Task<void> accept_connections(Core* core, port::Listener* listener) {
             continue;
         }
         ++core->metrics.connections_accepted;
-        core->ports.spawn.spawn(serve_connection(core, *std::move(accepted)));
+        core->ports.spawn.spawn(serve_connection(core, {.connection = *std::move(accepted)}));
     }
 }
 

@@ -12,6 +12,7 @@
 
 namespace dlog::broker {
 
+class Affinity;
 struct ApiEntry;
 struct Core;
 
@@ -26,6 +27,10 @@ struct Request {
     std::string_view peer;
     ByteView body;
     Frame frame;
+    /// Of the connection, for the handler to fill in before it first waits.
+    Affinity* affinity = nullptr;
+    /// Where the handler of a Fetch leaves the id of its session; lives as long as the connection.
+    std::int32_t* fetch_session_id = nullptr;
 };
 
 /// What is written back.

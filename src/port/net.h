@@ -66,6 +66,9 @@ class Connection {
     /// Sends all parts in order; returns when the system has taken the last byte.
     virtual Task<NetResult<void>> write(std::vector<OutPart> parts) = 0;
     virtual void close() = 0;
+    /// Leaves its core, while nothing is pending: then it is dropped, or another core of the node
+    /// adopts it.
+    virtual void leave() = 0;
     /// The peer's address, "127.0.0.1:40312".
     [[nodiscard]] virtual const std::string& peer() const = 0;
 };
@@ -89,6 +92,9 @@ class Net {
     /// of them.
     virtual Task<NetResult<ListenerPtr>> listen(Endpoint endpoint) = 0;
     virtual Task<NetResult<ConnectionPtr>> connect(Endpoint endpoint) = 0;
+    /// Takes over a connection that has left another core of this node. False when it was closed
+    /// meanwhile, or this core cannot take it: then it is to be dropped.
+    [[nodiscard]] virtual bool adopt(Connection& connection) = 0;
 };
 
 /// Reads exactly into.size() bytes. False when the peer finished before the first byte; kReset when

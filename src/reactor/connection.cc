@@ -43,8 +43,8 @@ bool is_empty(const OutPart& part) {
 }  // namespace
 
 port::ConnectionPtr TcpConnection::adopt(Loop& loop, int fd, std::string peer) {
-    auto connection = std::make_unique<TcpConnection>(loop, fd, std::move(peer));
-    if (!loop.watch(*connection, fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP)) {
+    auto connection = std::make_unique<TcpConnection>(fd, std::move(peer));
+    if (!connection->join(loop)) {
         const int error = errno;
         connection.reset();
         errno = error;
@@ -53,9 +53,28 @@ port::ConnectionPtr TcpConnection::adopt(Loop& loop, int fd, std::string peer) {
     return connection;
 }
 
-TcpConnection::TcpConnection(Loop& loop, int fd, std::string peer)
-    : loop_(loop), fd_(fd), peer_(std::move(peer)) {
+TcpConnection::TcpConnection(int fd, std::string peer) : fd_(fd), peer_(std::move(peer)) {
     DLOG_ASSERT(fd >= 0, fd);
+}
+
+void TcpConnection::leave() {
+    DLOG_ASSERT(!is_reading_ && !is_writing_ && !is_pool_sending_);
+    if (is_closed_) return;
+    loop_->unwatch(*this, fd_);
+    loop_ = nullptr;
+}
+
+bool TcpConnection::join(Loop& loop) {
+    DLOG_ASSERT(loop_ == nullptr || is_closed_);
+    if (is_closed_ || loop.is_stopping()) {
+        errno = ECONNABORTED;
+        return false;
+    }
+    // What the socket is ready for by now comes as its first event.
+    if (!loop.watch(*this, fd_, EPOLLIN | EPOLLOUT | EPOLLRDHUP)) return false;
+    loop_ = &loop;
+    turn_ = 0;
+    return true;
 }
 
 TcpConnection::~TcpConnection() {
@@ -67,15 +86,15 @@ TcpConnection::~TcpConnection() {
 
 void TcpConnection::close() {
     if (std::exchange(is_closed_, true)) return;
-    loop_.unwatch(*this, fd_);
+    if (loop_ != nullptr) loop_->unwatch(*this, fd_);
     if (is_pool_sending_) {
         // The pool uses the descriptor: end what it does; the write closes it afterwards.
         ::shutdown(fd_, SHUT_RDWR);
     } else {
         close_descriptor();
     }
-    if (reader_) loop_.make_ready(std::exchange(reader_, nullptr));
-    if (writer_) loop_.make_ready(std::exchange(writer_, nullptr));
+    if (reader_) loop_->make_ready(std::exchange(reader_, nullptr));
+    if (writer_) loop_->make_ready(std::exchange(writer_, nullptr));
 }
 
 void TcpConnection::close_descriptor() {
@@ -91,7 +110,7 @@ void TcpConnection::on_events(std::uint32_t events) {
     }
     const std::coroutine_handle<> reader = is_readable_ ? std::exchange(reader_, nullptr) : nullptr;
     const std::coroutine_handle<> writer = is_writable_ ? std::exchange(writer_, nullptr) : nullptr;
-    if (reader && writer) loop_.make_ready(writer);
+    if (reader && writer) loop_->make_ready(writer);
     if (reader) {
         reader.resume();
     } else if (writer) {
@@ -100,8 +119,8 @@ void TcpConnection::on_events(std::uint32_t events) {
 }
 
 bool TcpConnection::is_over_budget() {
-    if (turn_ != loop_.turn_number()) {
-        turn_ = loop_.turn_number();
+    if (turn_ != loop_->turn_number()) {
+        turn_ = loop_->turn_number();
         steps_in_turn_ = 0;
     }
     return steps_in_turn_++ >= kStepsPerTurn;
@@ -114,7 +133,7 @@ Task<NetResult<std::size_t>> TcpConnection::read(MutableBytes into) {
     for (;;) {
         if (is_closed_) break;
         if (is_readable_ && is_over_budget()) {
-            co_await NextTurn(loop_);
+            co_await NextTurn(*loop_);
             continue;
         }
         if (is_readable_) {
@@ -142,7 +161,7 @@ std::int64_t TcpConnection::receive(MutableBytes into) {
 }
 
 std::int64_t TcpConnection::receive_ahead(MutableBytes into) {
-    std::unique_ptr<std::uint8_t[]> block = loop_.borrow_block();
+    std::unique_ptr<std::uint8_t[]> block = loop_->borrow_block();
     std::array<iovec, 2> vectors{iovec{into.data(), into.size()}, iovec{block.get(), kAheadBytes}};
     const ssize_t count = ::readv(fd_, vectors.data(), 2);
     const int error = errno;
@@ -150,7 +169,7 @@ std::int64_t TcpConnection::receive_ahead(MutableBytes into) {
         is_readable_ = is_hung_up_;
     }
     if (count <= static_cast<ssize_t>(into.size())) {
-        loop_.return_block(std::move(block));
+        loop_->return_block(std::move(block));
         errno = error;
         return count;
     }
@@ -166,7 +185,7 @@ std::size_t TcpConnection::take_ahead(MutableBytes into) {
         std::min(into.size(), static_cast<std::size_t>(ahead_end_ - ahead_begin_));
     std::memcpy(into.data(), ahead_.get() + ahead_begin_, count);
     ahead_begin_ = static_cast<std::uint16_t>(ahead_begin_ + count);
-    if (ahead_begin_ == ahead_end_) loop_.return_block(std::move(ahead_));
+    if (ahead_begin_ == ahead_end_) loop_->return_block(std::move(ahead_));
     return count;
 }
 
@@ -185,7 +204,7 @@ Task<NetResult<void>> TcpConnection::write(std::vector<OutPart> parts) {
     Step step = Step::kMoved;
     while (cursor.part < parts.size() && !is_closed_) {
         if (is_writable_ && is_over_budget()) {
-            co_await NextTurn(loop_);
+            co_await NextTurn(*loop_);
             continue;
         }
         if (!is_writable_) {
@@ -260,7 +279,7 @@ Task<TcpConnection::Step> TcpConnection::send_range(const FileRange* range, Curs
         is_pool_sending_ = true;
         has_seen_writable_ = false;
         result = co_await BlockingCall(
-            loop_, nullptr, [&] { return send_file(fd_, *range, cursor->offset, wanted); });
+            *loop_, nullptr, [&] { return send_file(fd_, *range, cursor->offset, wanted); });
         is_pool_sending_ = false;
         if (is_closed_) close_descriptor();
         // The socket may have drained between the pool's attempt and now: then its event has come

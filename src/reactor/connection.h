@@ -21,12 +21,15 @@ class TcpConnection final : public port::Connection, private Pollable {
   public:
     /// Takes `fd` over; null, with errno, when epoll has no room for it.
     [[nodiscard]] static port::ConnectionPtr adopt(Loop& loop, int fd, std::string peer);
-    TcpConnection(Loop& loop, int fd, std::string peer);
+    TcpConnection(int fd, std::string peer);
     ~TcpConnection() override;
 
     port::Task<port::NetResult<std::size_t>> read(MutableBytes into) override;
     port::Task<port::NetResult<void>> write(std::vector<port::OutPart> parts) override;
     void close() override;
+    void leave() override;
+    /// Goes on in `loop` after `leave`. False as for `adopt`.
+    [[nodiscard]] bool join(Loop& loop);
     [[nodiscard]] const std::string& peer() const override { return peer_; }
 
   private:
@@ -63,7 +66,7 @@ class TcpConnection final : public port::Connection, private Pollable {
     [[nodiscard]] bool is_over_budget();
     void close_descriptor();
 
-    Loop& loop_;
+    Loop* loop_ = nullptr;  // null between two cores
     int fd_;
     bool is_closed_ = false;
     bool is_readable_ = false;

@@ -114,6 +114,11 @@ Task<NetResult<ConnectionPtr>> CoreNet::connect(Endpoint endpoint) {
     co_return std::unexpected(error);
 }
 
+bool CoreNet::adopt(port::Connection& connection) {
+    // Connections of this program are all of this kind.
+    return static_cast<TcpConnection&>(connection).join(loop_);
+}
+
 Task<NetResult<ConnectionPtr>> CoreNet::connect_to(SocketAddress address) {
     int fd = ::socket(address.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0) co_return std::unexpected(net_error_of(errno));

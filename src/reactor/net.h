@@ -17,6 +17,7 @@ class CoreNet final : public port::Net {
 
     port::Task<port::NetResult<port::ListenerPtr>> listen(port::Endpoint endpoint) override;
     port::Task<port::NetResult<port::ConnectionPtr>> connect(port::Endpoint endpoint) override;
+    [[nodiscard]] bool adopt(port::Connection& connection) override;
 
   private:
     port::Task<std::vector<SocketAddress>> find(port::Endpoint endpoint);

@@ -33,6 +33,8 @@ class SimConnection final : public port::Connection {
     Task<NetResult<std::size_t>> read(MutableBytes into) override;
     Task<NetResult<void>> write(std::vector<OutPart> parts) override;
     void close() override { network_.close_end(stream_, end_); }
+    void leave() override;
+    [[nodiscard]] bool join(Place& place);
     [[nodiscard]] const std::string& peer() const override { return mine().peer; }
 
   private:
@@ -54,7 +56,22 @@ class SimConnection final : public port::Connection {
     unsigned end_;
     bool is_reading_ = false;
     bool is_writing_ = false;
+    bool is_between_cores_ = false;
 };
+
+void SimConnection::leave() {
+    network_.loop_.assert_may_use(*mine().place);
+    DLOG_ASSERT(!is_reading_ && !is_writing_ && !is_between_cores_);
+    is_between_cores_ = true;
+}
+
+bool SimConnection::join(Place& place) {
+    network_.loop_.assert_may_use(place);
+    DLOG_ASSERT(is_between_cores_ && place.host == mine().place->host, place.host);
+    is_between_cores_ = false;
+    mine().place = &place;
+    return !mine().is_closed;
+}
 
 Task<NetResult<std::size_t>> SimConnection::read(MutableBytes into) {
     Loop& loop = network_.loop_;
@@ -209,6 +226,10 @@ void SimListener::close() {
     for (const StreamPtr& stream : listening_.arrived) network_.close_end(stream, 1);
     listening_.arrived.clear();
     listening_.arrival.ring();
+}
+
+bool SimNet::adopt(port::Connection& connection) {
+    return static_cast<SimConnection&>(connection).join(place_);
 }
 
 Task<NetResult<ListenerPtr>> SimNet::listen(Endpoint endpoint) {

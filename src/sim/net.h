@@ -99,6 +99,7 @@ class SimNet final : public port::Net {
     SimNet(Network& network, Place& place) : network_(network), place_(place) {}
     port::Task<port::NetResult<port::ListenerPtr>> listen(port::Endpoint endpoint) override;
     port::Task<port::NetResult<port::ConnectionPtr>> connect(port::Endpoint endpoint) override;
+    [[nodiscard]] bool adopt(port::Connection& connection) override;
 
   private:
     Network& network_;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/assert.h"
+#include "broker/affinity.h"
 #include "broker/core.h"
 #include "broker/errors.h"
 #include "broker/fetch_session.h"
@@ -301,6 +302,8 @@ port::Task<Response> handle_fetch(Request request) {
     }
     ViewPtr view = core.view;
     std::vector<Part> parts = resolve(core, *view, **session, uses_topic_ids);
+    for (const Part& part : parts) request.affinity->visited(part.owner, 1);
+    *request.fetch_session_id = (*session)->id();
     group_by_owner(parts, core);
     const auto bytes_max =
         static_cast<std::size_t>(std::clamp(body->max_bytes, 0, core.config.fetch_bytes_max));

@@ -6,6 +6,7 @@
 
 #include "base/assert.h"
 #include "base/log.h"
+#include "broker/affinity.h"
 #include "broker/core.h"
 #include "broker/errors.h"
 #include "broker/handlers/handlers.h"
@@ -261,7 +262,7 @@ void plan(Work& work, ProduceRequest& body, Request& request, ProduceResponse& r
 }
 
 /// Starts every core's share; returns this core's own.
-std::span<Part> start_parts(Core& home, Work& work) {
+std::span<Part> start_parts(Core& home, Work& work, Affinity& affinity) {
     const std::span<Part> all = work.parts;
     std::span<Part> own;
     for (std::size_t begin = 0; begin < all.size();) {
@@ -270,6 +271,7 @@ std::span<Part> start_parts(Core& home, Work& work) {
         while (end < all.size() && all[end].topic->owner(all[end].partition) == owner) ++end;
         const std::span<Part> share = all.subspan(begin, end - begin);
         begin = end;
+        affinity.visited(owner, static_cast<std::uint32_t>(share.size()));
         if (owner == home.id()) {
             const Timestamp now = home.ports.clock.wall_now();
             for (Part& part : share) append(home, part, work.acks, now);
@@ -310,7 +312,7 @@ port::Task<void> handle_produce(Request request, ReplyTo reply) {
     work.acks = body->acks;
     ProduceResponse response;
     plan(work, *body, request, response);
-    const std::span<Part> own = start_parts(core, work);
+    const std::span<Part> own = start_parts(core, work, *request.affinity);
     // The batches hold what is left of the frame's block; the rest of it is free from here on.
     request.frame = {};
     co_await await_committed(own);
