@@ -73,7 +73,8 @@ int main(int argc, char** argv) {
     if (argc < 6) {
         ::puts(
             "floor_fetch PORT FILE FILE_BYTES BYTES RECORD_SIZE\n"
-            "writes FILE_BYTES of batches of about 16 KiB, sends BYTES of them for each partition of "
+            "writes FILE_BYTES of batches of about 16 KiB, sends BYTES of them for each partition "
+            "of "
             "a request");
         return 2;
     }

@@ -195,6 +195,7 @@ class FakeConnection final : public Connection {
         co_return std::unexpected(NetError::kClosed);
     }
     void close() override {}
+    void leave() override {}
     [[nodiscard]] const std::string& peer() const override { return bytes_; }
 
   private:

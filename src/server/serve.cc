@@ -42,8 +42,8 @@ void raise_file_limit() {
     static_cast<void>(::setrlimit(RLIMIT_NOFILE, &limit));
 }
 
-/// Request frames come and go by the megabyte. By default glibc gives their pages back to the system
-/// each time, to fault them in again for the next one.
+/// Request frames come and go by the megabyte. By default glibc gives their pages back to the
+/// system each time, to fault them in again for the next one.
 void keep_freed_memory() {
     static_cast<void>(::mallopt(M_MMAP_THRESHOLD, 32 << 20));
     static_cast<void>(::mallopt(M_TRIM_THRESHOLD, 64 << 20));

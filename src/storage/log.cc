@@ -30,8 +30,9 @@ Log::Log(LogConfig config, LogImage image, SegmentIndex index, bool has_active_f
       tail_({active().end_offset, active().base_offset, active().size_bytes}),
       last_created_(has_active_file ? active().base_offset : active().base_offset - 1) {
     DLOG_ASSERT(active_index_->base_offset() == active().base_offset, active().base_offset);
-    DLOG_ASSERT(active_index_->covers_to() == (IndexEntry{active().end_offset, active().size_bytes}),
-                active().end_offset, active().size_bytes);
+    DLOG_ASSERT(
+        active_index_->covers_to() == (IndexEntry{active().end_offset, active().size_bytes}),
+        active().end_offset, active().size_bytes);
     for (const Segment& segment : segments_) size_bytes_ += segment.size_bytes;
     for (const EpochStart& epoch : image.epochs) epochs_.append(epoch.epoch, epoch.start_offset);
     for (const auto& [id, state] : image.producers) producers_.restore(id, state);
@@ -114,11 +115,11 @@ void Log::add_to_segment(const record::BatchHeader& header, Timestamp now) {
         active_first_timestamp_ = header.max_timestamp.ms >= 0 ? header.max_timestamp : now;
     }
     active_index_->add({.base_offset = header.base_offset,
-                       .next_offset = header.next_offset(),
-                       .position = segment.size_bytes,
-                       .size_bytes = header.size_bytes(),
-                       .max_timestamp = header.max_timestamp},
-                      config_.index_interval_bytes);
+                        .next_offset = header.next_offset(),
+                        .position = segment.size_bytes,
+                        .size_bytes = header.size_bytes(),
+                        .max_timestamp = header.max_timestamp},
+                       config_.index_interval_bytes);
     if (header.max_timestamp > segment.max_timestamp) {
         segment.max_timestamp = header.max_timestamp;
         segment.max_timestamp_offset = header.base_offset;
@@ -390,7 +391,8 @@ Result<ReadPlan> Log::read(const ReadRequest& request) const {
     if (wanted.from >= wanted.limit) return NothingToRead{};
     if (wanted.from < tail_.begin().offset) return plan_file_read(wanted);
     std::optional<IndexEntry> hint;
-    if (wanted.from >= active_index_->covers_from().offset) hint = active_index_->floor(wanted.from);
+    if (wanted.from >= active_index_->covers_from().offset)
+        hint = active_index_->floor(wanted.from);
     Tail::Read read = tail_.read(wanted, hint);
     if (read.size_bytes == 0) return NothingToRead{};
     return read;
@@ -439,7 +441,8 @@ void Log::note_unreadable(Offset segment, DamageReason reason) {
 }
 
 void Log::adopt_index_prefix(const SegmentIndex& prefix) {
-    if (prefix.base_offset() != active_index_->base_offset() || active_index_->is_complete()) return;
+    if (prefix.base_offset() != active_index_->base_offset() || active_index_->is_complete())
+        return;
     active_index_->prepend(prefix);
 }
 

@@ -96,7 +96,7 @@ def check(root: pathlib.Path) -> list[str]:
         if room not in layers.may:
             problems.append(f"{file}: the room {room!r} has no line in layers.txt")
             continue
-        is_test = file.stem.endswith(("_test", "_fuzz", "_bench")) or "doctest_main" in file.stem
+        is_test = file.stem.endswith(("_test", "_fuzz", "_bench")) or file.stem.startswith(("testing_", "doctest_main"))
         for number, line in enumerate(tree.lines(root, file), 1):
             if match := INCLUDE.match(line):
                 quoted = match[1] == '"'
