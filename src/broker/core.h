@@ -18,6 +18,7 @@
 #include "port/ports.h"
 #include "port/spawn.h"
 #include "port/sync.h"
+#include "protocol/error_code.h"
 #include "record/reader.h"
 #include "replication/shard.h"
 
@@ -58,6 +59,14 @@ struct Core {
 
     [[nodiscard]] CoreId id() const { return ports.spawn.core(); }
     [[nodiscard]] Core& other(CoreId core) const { return *shared.cores[core.value]; }
+    /// The answer for a partition that the shard does not hold: `gone` when its topic was deleted
+    /// since the request was taken; otherwise it cannot be opened so far.
+    [[nodiscard]] protocol::ErrorCode missing_error(
+        TopicId topic,
+        protocol::ErrorCode gone = protocol::ErrorCode::kUnknownTopicOrPartition) const {
+        const bool is_known = view != nullptr && view->find(topic) != nullptr;
+        return is_known ? protocol::ErrorCode::kKafkaStorageError : gone;
+    }
 
     port::Ports ports;
     const NodeConfig& config;

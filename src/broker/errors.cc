@@ -27,6 +27,8 @@ ErrorCode error_code_of(replication::Error error) {
             return ErrorCode::kRecordListTooLarge;
         case Error::kEpochTooNew:
             return ErrorCode::kUnknownLeaderEpoch;
+        case Error::kTimedOut:
+            return ErrorCode::kRequestTimedOut;
     }
     DLOG_UNREACHABLE();
 }

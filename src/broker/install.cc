@@ -47,7 +47,7 @@ port::Task<void> open_some(Opening* opening) {
         const auto opened =
             co_await core.shard.open(std::move(key), place.topic->log_config, core.shared.epoch);
         if (opened) continue;
-        core.ports.log.error("a partition cannot be opened and is not served",
+        core.ports.log.error("a partition cannot be opened and is not served until it can",
                              {{"topic", topic.name},
                               {"partition", place.partition},
                               {"error", replication::error_name(opened.error())}});
@@ -116,9 +116,8 @@ port::Task<void> switch_on(Core* home, Core* owner, const Changes* changes, View
     co_await port::hop(home->ports.spawn, owner->id());
     owner->view = std::move(next);
     for (const Place& place : changes->reconfigured) {
-        const auto partition =
-            owner->shard.find(place.topic->topic->id, PartitionId(place.partition));
-        if (partition != nullptr) partition->set_config(place.topic->log_config);
+        owner->shard.set_config(place.topic->topic->id, PartitionId(place.partition),
+                                place.topic->log_config);
     }
     co_await remove_partitions(*owner, changes->removed);
     co_await port::hop(owner->ports.spawn, home->id());

@@ -61,6 +61,17 @@ Task<Result<storage::RecoveredLog>> recover(ShardServices& services, PartitionFo
     co_return machine.finish();
 }
 
+/// Brings what was read to stable storage, whatever became of it before.
+Task<port::DiskResult<void>> persist(PartitionFolder& folder,
+                                     std::vector<storage::UnsyncedPart> parts) {
+    std::vector<Offset> segments;
+    for (const storage::UnsyncedPart& part : parts) {
+        DLOG_CO_TRY(co_await folder.write_again(part.segment, part.begin, part.end));
+        segments.push_back(part.segment);
+    }
+    co_return co_await folder.sync(std::move(segments));
+}
+
 }  // namespace
 
 Task<Result<std::unique_ptr<storage::Log>>> open_log(ShardServices& services,
@@ -89,12 +100,12 @@ Task<Result<std::unique_ptr<storage::Log>>> open_log(ShardServices& services,
 
     // Renamed and removed segments must not come back: by then the log may have grown to where they
     // begin.
-    const bool has_unsynced = !recovered.unsynced_segments.empty() || !recovered.repairs.empty();
+    const bool has_unsynced = !recovered.unsynced.empty() || !recovered.repairs.empty();
     const auto repaired = co_await folder.perform(std::move(recovered.repairs));
     if (!repaired) co_return unexpected(cannot_open(services, folder, repaired.error()));
     if (has_unsynced) {
-        const auto synced = co_await folder.sync(std::move(recovered.unsynced_segments));
-        if (!synced) co_return unexpected(cannot_open(services, folder, synced.error()));
+        const auto persisted = co_await persist(folder, std::move(recovered.unsynced));
+        if (!persisted) co_return unexpected(cannot_open(services, folder, persisted.error()));
     }
     auto log = std::make_unique<storage::Log>(config, std::move(recovered.image),
                                               std::move(recovered.active_index),

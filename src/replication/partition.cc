@@ -62,6 +62,8 @@ std::string_view error_name(Error error) {
             return "the batch is larger than a segment";
         case Error::kEpochTooNew:
             return "the leader epoch is later than this replica's";
+        case Error::kTimedOut:
+            return "the append was not committed in time";
     }
     return "unknown error";
 }
@@ -143,11 +145,13 @@ std::optional<Result<void>> Partition::outcome_of(const Admitted& admitted) cons
     return std::nullopt;
 }
 
-Task<Result<void>> Partition::committed(Admitted admitted) {
+Task<Result<void>> Partition::committed(Admitted admitted, Instant deadline) {
     const std::shared_ptr<Partition> self = shared_from_this();
+    port::Clock& clock = services_.ports.clock;
     while (true) {
         if (const auto outcome = outcome_of(admitted)) co_return *outcome;
-        co_await progress_.wait();
+        if (clock.now() >= deadline) co_return unexpected(Error::kTimedOut);
+        (void)co_await progress_.wait_until(clock, deadline);
     }
 }
 

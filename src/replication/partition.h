@@ -42,6 +42,7 @@ enum class Error : std::uint8_t {
     kFencedProducer,      ///< KIP-98: a newer epoch of this producer id has written.
     kBatchTooLarge,       ///< Larger than segment.bytes.
     kEpochTooNew,         ///< The asker knows a later leader epoch than this replica.
+    kTimedOut,            ///< Not decided by the caller's deadline.
 };
 
 [[nodiscard]] std::string_view error_name(Error error);
@@ -130,8 +131,8 @@ class Partition : public std::enable_shared_from_this<Partition> {
 
     /// Waits until everything up to `admitted` is committed: on stable storage, or in the system's
     /// cache under write.caching. Fails when it was lost on the way (kStorageFull, kStorageFailed,
-    /// kClosed).
-    [[nodiscard]] port::Task<Result<void>> committed(Admitted admitted);
+    /// kClosed), or is undecided at the deadline (kTimedOut): then it may still be committed later.
+    [[nodiscard]] port::Task<Result<void>> committed(Admitted admitted, Instant deadline = kNever);
     /// The same without waiting: nullopt while it is not decided.
     [[nodiscard]] std::optional<Result<void>> outcome_of(const Admitted& admitted) const;
 

@@ -76,16 +76,19 @@ Task<DiskResult<void>> PartitionFolder::create(Offset segment) {
 Task<DiskResult<void>> PartitionFolder::seal(storage::SealSegment step) {
     DLOG_ASSERT(step.index != nullptr);
     if (!step.index->is_complete()) co_return {};
-    auto written = co_await write_whole(file_path(step.segment, FileKind::kIndex),
-                                        step.index->encode_offsets());
-    if (written) {
-        written = co_await write_whole(file_path(step.segment, FileKind::kTimeIndex),
-                                       step.index->encode_times());
-    }
-    if (!written) {
-        services_.ports.log.warn("an index could not be written; it will be rebuilt when wanted",
-                                 {{"file", file_path(step.segment, FileKind::kIndex)},
-                                  {"error", port::disk_error_name(written.error())}});
+    const Buffer contents[] = {step.index->encode_offsets(), step.index->encode_times()};
+    const FileKind kinds[] = {FileKind::kIndex, FileKind::kTimeIndex};
+    for (std::size_t i = 0; i < 2; ++i) {
+        const std::string path = file_path(step.segment, kinds[i]);
+        auto written = co_await write_whole(path, contents[i]);
+        if (!written) {
+            services_.ports.log.warn(
+                "an index could not be written; it will be rebuilt when wanted",
+                {{"file", path}, {"error", port::disk_error_name(written.error())}});
+            break;
+        }
+        ++name_changes_;
+        unsynced_indexes_.push_back(*std::move(written));
     }
     co_return {};
 }
@@ -104,13 +107,14 @@ Task<DiskResult<void>> PartitionFolder::remove_segment(Offset segment) {
     co_return {};
 }
 
-Task<DiskResult<void>> PartitionFolder::write_whole(std::string path, Buffer contents) {
+Task<DiskResult<FilePtr>> PartitionFolder::write_whole(std::string path, Buffer contents) {
     DLOG_CO_TRY_ASSIGN(const FilePtr file, co_await services_.ports.disk.open(
                                                std::move(path), port::OpenMode::kCreate));
     DLOG_CO_TRY(co_await services_.ports.disk.truncate(file, 0));
     std::vector<Buffer> parts;
     parts.push_back(std::move(contents));
-    co_return co_await services_.ports.disk.write(file, 0, std::move(parts));
+    DLOG_CO_TRY(co_await services_.ports.disk.write(file, 0, std::move(parts)));
+    co_return file;
 }
 
 Task<DiskResult<void>> PartitionFolder::sync(std::vector<Offset> segments) {
@@ -121,6 +125,7 @@ Task<DiskResult<void>> PartitionFolder::sync(std::vector<Offset> segments) {
         if (!file) co_return unexpected(file.error());
         files.push_back(*std::move(file));
     }
+    for (FilePtr& index : std::exchange(unsynced_indexes_, {})) files.push_back(std::move(index));
     const std::uint64_t name_changes = name_changes_;
     const std::uint64_t folder_changes = folder_changes_;
     std::vector<std::string> directories;
@@ -159,6 +164,22 @@ Task<DiskResult<Buffer>> PartitionFolder::read_segment(Offset segment, std::uint
     co_return count == size_bytes ? bytes : bytes.slice(0, count);
 }
 
+Task<DiskResult<void>> PartitionFolder::write_again(Offset segment, std::uint64_t begin,
+                                                    std::uint64_t end) {
+    constexpr std::uint64_t kStepBytes = std::uint64_t{1} << 20;
+    while (begin < end) {
+        const std::uint64_t size_bytes = std::min(end - begin, kStepBytes);
+        DLOG_CO_TRY_ASSIGN(Buffer bytes, co_await read_segment(segment, begin, size_bytes));
+        if (bytes.size() < size_bytes) co_return unexpected(DiskError::kIo);
+        DLOG_CO_TRY_ASSIGN(FilePtr file, co_await open_segment(segment));
+        std::vector<Buffer> parts;
+        parts.push_back(std::move(bytes));
+        DLOG_CO_TRY(co_await services_.ports.disk.write(std::move(file), begin, std::move(parts)));
+        begin += size_bytes;
+    }
+    co_return {};
+}
+
 Task<std::shared_ptr<const storage::SegmentIndex>> PartitionFolder::read_index(Offset segment) {
     const std::string path = file_path(segment, FileKind::kIndex);
     port::Disk& disk = services_.ports.disk;
@@ -194,9 +215,7 @@ Task<DiskResult<void>> PartitionFolder::write_checkpoint(Buffer contents) {
         is_made_ = true;
         ++folder_changes_;
     }
-    DLOG_CO_TRY(co_await write_whole(temporary, std::move(contents)));
-    DLOG_CO_TRY_ASSIGN(FilePtr file,
-                       co_await services_.ports.disk.open(temporary, port::OpenMode::kReadWrite));
+    DLOG_CO_TRY_ASSIGN(FilePtr file, co_await write_whole(temporary, std::move(contents)));
     std::vector<FilePtr> files;
     files.push_back(std::move(file));
     DLOG_CO_TRY(co_await services_.flusher.sync(std::move(files), {}));

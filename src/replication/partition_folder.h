@@ -40,6 +40,10 @@ class PartitionFolder {
     [[nodiscard]] port::Task<port::DiskResult<Buffer>> read_segment(Offset segment,
                                                                     std::uint64_t position,
                                                                     std::size_t size_bytes);
+    /// Writes the bytes [begin, end) of a .log over themselves.
+    [[nodiscard]] port::Task<port::DiskResult<void>> write_again(Offset segment,
+                                                                 std::uint64_t begin,
+                                                                 std::uint64_t end);
     /// The index files of a sealed segment; nullptr when one is missing or damaged.
     [[nodiscard]] port::Task<std::shared_ptr<const storage::SegmentIndex>> read_index(
         Offset segment);
@@ -59,12 +63,15 @@ class PartitionFolder {
     [[nodiscard]] port::Task<port::DiskResult<void>> create(Offset segment);
     [[nodiscard]] port::Task<port::DiskResult<void>> seal(storage::SealSegment step);
     [[nodiscard]] port::Task<port::DiskResult<void>> remove_segment(Offset segment);
-    [[nodiscard]] port::Task<port::DiskResult<void>> write_whole(std::string path, Buffer contents);
+    [[nodiscard]] port::Task<port::DiskResult<port::FilePtr>> write_whole(std::string path,
+                                                                          Buffer contents);
 
     ShardServices& services_;
     std::string path_;
     bool is_made_ = false;  ///< the folder is known to exist
     bool has_checkpoint_ = false;
+    /// Indexes that were written and go with the next sync.
+    std::vector<port::FilePtr> unsynced_indexes_;
     /// How often names in the folder, and the folder's own, were changed, and up to which change
     /// they are synced. A change counts when it has been made: a sync that began before does not
     /// cover it. What an earlier life of the node left may not be synced either.

@@ -35,11 +35,19 @@ void Shard::start() {
     spawn.spawn(retention_loop(*this));
     spawn.spawn(checkpoint_loop(*this));
     spawn.spawn(eviction_loop(*this));
+    spawn.spawn(reopen_loop(*this));
 }
 
 Task<Result<PartitionPtr>> Shard::open(PartitionKey key, storage::LogConfig config,
                                        LeaderEpoch epoch) {
     DLOG_ASSERT(!is_stopping_);
+    auto opened = co_await try_open(key, config, epoch);
+    if (!opened) offline_.push_back({std::move(key), config, epoch});
+    co_return opened;
+}
+
+Task<Result<PartitionPtr>> Shard::try_open(PartitionKey key, storage::LogConfig config,
+                                           LeaderEpoch epoch) {
     const Key id{key.topic_id, key.partition};
     DLOG_ASSERT(!partitions_.contains(id), key.topic, key.partition);
     PartitionFolder folder(*services_, partition_folder(services_->config.data_dir, key));
@@ -56,15 +64,40 @@ PartitionPtr Shard::find(TopicId topic, PartitionId partition) const {
     return found == partitions_.end() ? nullptr : found->second;
 }
 
+std::vector<Shard::Closed>::iterator Shard::find_offline(const Key& id) {
+    return std::ranges::find_if(offline_, [&](const Closed& closed) {
+        return Key{closed.key.topic_id, closed.key.partition} == id;
+    });
+}
+
+void Shard::set_config(TopicId topic, PartitionId partition, const storage::LogConfig& config) {
+    const Key id{topic, partition};
+    if (const auto open = partitions_.find(id); open != partitions_.end()) {
+        open->second->set_config(config);
+    } else if (const auto closed = find_offline(id); closed != offline_.end()) {
+        closed->config = config;
+    }
+}
+
 Task<Result<void>> Shard::remove(TopicId topic, PartitionId partition) {
-    const auto found = partitions_.find(Key{topic, partition});
+    const Key id{topic, partition};
+    if (const auto closed = find_offline(id); closed != offline_.end()) {
+        const PartitionKey key = closed->key;
+        offline_.erase(closed);
+        while (reopening_ == id) co_await reopened_.wait();
+        co_return co_await remove_folder(key);
+    }
+    const auto found = partitions_.find(id);
     if (found == partitions_.end()) co_return {};
     const PartitionPtr removed = found->second;
     partitions_.erase(found);
     removed->close();
     co_await removed->drain(false);
-    PartitionFolder folder(*services_,
-                           partition_folder(services_->config.data_dir, removed->key()));
+    co_return co_await remove_folder(removed->key());
+}
+
+Task<Result<void>> Shard::remove_folder(PartitionKey key) {
+    PartitionFolder folder(*services_, partition_folder(services_->config.data_dir, key));
     const auto done = co_await folder.remove();
     if (done) co_return {};
     services_->ports.log.error(
@@ -132,6 +165,43 @@ Task<void> Shard::checkpoint_loop(Shard& self) {
         if (self.is_stopping_) break;
         for (const PartitionPtr& partition : self.partitions()) partition->keep_house();
     }
+}
+
+Task<void> Shard::reopen_loop(Shard& self) {
+    const port::Gate::Hold hold = self.loops_.enter();
+    port::Clock& clock = self.services_->ports.clock;
+    while (!self.is_stopping_) {
+        const Instant next = clock.now() + self.services_->config.reopen_interval;
+        (void)co_await self.stopping_.wait_until(clock, next);
+        // A copy: while one is tried, others may be removed or join.
+        for (const Closed& closed : std::vector<Closed>(self.offline_)) {
+            if (self.is_stopping_) break;
+            co_await self.reopen({closed.key.topic_id, closed.key.partition});
+        }
+    }
+}
+
+Task<void> Shard::reopen(Key id) {
+    const auto closed = find_offline(id);
+    if (closed == offline_.end()) co_return;
+    reopening_ = id;
+    const Closed tried = *closed;
+    const auto opened = co_await try_open(tried.key, tried.config, tried.epoch);
+    reopening_.reset();
+    const auto still = find_offline(id);
+    if (opened && still != offline_.end()) {
+        (*opened)->set_config(still->config);
+        offline_.erase(still);
+        services_->ports.log.info(
+            "a partition that could not be opened is served again",
+            {{"folder", partition_folder(services_->config.data_dir, tried.key)}});
+    } else if (opened) {
+        // Removed meanwhile: whoever does so goes on when nothing is under way here.
+        partitions_.erase(id);
+        (*opened)->close();
+        co_await (*opened)->drain(false);
+    }
+    reopened_.notify_all();
 }
 
 /// Lets go of old batches when the tails together hold more than they may: first whoever holds more

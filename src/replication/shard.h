@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -28,6 +29,7 @@ struct ShardConfig {
     Duration retention_interval = seconds(300);  ///< log.retention.check.interval.ms
     Duration checkpoint_interval =
         seconds(5);  ///< How stale a recovery point may get while data comes in.
+    Duration reopen_interval = seconds(10);  ///< Between attempts at what could not be opened.
 };
 
 /// Counted since the start; the caller renders them.
@@ -60,11 +62,13 @@ class Shard {
 
     /// Opens the partition, recovering what is on disk; a partition that has no folder yet is
     /// empty, and its folder is made with its first append. Offsets appended from now on bear
-    /// `epoch`.
+    /// `epoch`. One that cannot be opened is tried again by itself until it can or is removed.
     [[nodiscard]] port::Task<Result<PartitionPtr>> open(PartitionKey key, storage::LogConfig config,
                                                         LeaderEpoch epoch);
     /// nullptr when this core does not hold it.
     [[nodiscard]] PartitionPtr find(TopicId topic, PartitionId partition) const;
+    /// Of an open partition, or of one that waits to be opened.
+    void set_config(TopicId topic, PartitionId partition, const storage::LogConfig& config);
     /// Closes the partition and deletes its folder.
     [[nodiscard]] port::Task<Result<void>> remove(TopicId topic, PartitionId partition);
 
@@ -87,8 +91,24 @@ class Shard {
     static port::Task<void> retention_loop(Shard& self);
     static port::Task<void> checkpoint_loop(Shard& self);
     static port::Task<void> eviction_loop(Shard& self);
+    static port::Task<void> reopen_loop(Shard& self);
+    /// What is needed to open a partition.
+    struct Closed {
+        PartitionKey key;
+        storage::LogConfig config;
+        LeaderEpoch epoch;
+    };
+    [[nodiscard]] port::Task<Result<PartitionPtr>> try_open(PartitionKey key,
+                                                            storage::LogConfig config,
+                                                            LeaderEpoch epoch);
+    [[nodiscard]] port::Task<void> reopen(Key id);
+    [[nodiscard]] std::vector<Closed>::iterator find_offline(const Key& id);
+    [[nodiscard]] port::Task<Result<void>> remove_folder(PartitionKey key);
     std::unique_ptr<ShardServices> services_;
     std::unordered_map<Key, PartitionPtr, KeyHash> partitions_;
+    std::vector<Closed> offline_;   ///< What could not be opened.
+    std::optional<Key> reopening_;  ///< The one that is being tried again.
+    port::Notifier reopened_;
     port::Notifier stopping_;
     port::Gate loops_;
     bool is_stopping_ = false;

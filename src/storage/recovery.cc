@@ -206,7 +206,10 @@ void Recovery::end_of_tail_segment() {
     out_.has_active_file = true;
     // The name of a file that the checkpoint has nothing of need not be on stable storage either.
     const bool is_new = active().size_bytes == scanner_->scanned_bytes();
-    if (scanner_->scanned_bytes() > 0 || is_new) out_.unsynced_segments.push_back(base);
+    if (scanner_->scanned_bytes() > 0 || is_new) {
+        const std::uint64_t begin = file_size - scanner_->scanned_bytes();
+        out_.unsynced.push_back({base, begin, std::max(begin, active().size_bytes)});
+    }
     scanner_.reset();
 
     if (first_damage_) {
@@ -248,7 +251,7 @@ void Recovery::end_of_listed_segment() {
     const Offset next = next_listed(segment.base_offset);
     const std::uint64_t file_size = scanner_->end_position();
     out_.scanned_bytes += scanner_->scanned_bytes();
-    out_.unsynced_segments.push_back(segment.base_offset);
+    out_.unsynced.push_back({segment.base_offset, 0, file_size});
     out_.has_active_file = true;
     if (next == kUnknownEnd.offset) return end_of_last_listed_segment(segment);
 
@@ -274,13 +277,14 @@ void Recovery::end_of_last_listed_segment(const Segment& scanned) {
         add_note(RecoveryNote::Kind::kTornTail, base, position,
                  end_damage_->end_position - position, end_damage_->reason);
         out_.repairs.push_back(TruncateSegment{base, position});
+        out_.unsynced.back().end = position;
         return;
     }
     // Not one intact batch: keep the bytes for a human, and begin the file anew.
     add_note(RecoveryNote::Kind::kSetAside, base, 0, end_damage_->end_position,
              end_damage_->reason);
     out_.repairs.push_back(SetAsideSegment{base});
-    out_.unsynced_segments.pop_back();
+    out_.unsynced.pop_back();
     out_.has_active_file = false;
 }
 

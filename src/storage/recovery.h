@@ -48,6 +48,13 @@ struct RecoveryNote {
 };
 [[nodiscard]] std::string_view recovery_note_text(RecoveryNote::Kind kind);
 
+/// Bytes [begin, end) of a segment's .log.
+struct UnsyncedPart {
+    Offset segment;
+    std::uint64_t begin = 0;
+    std::uint64_t end = 0;
+};
+
 struct RecoveredLog {
     LogImage image;
     /// Of the active segment, from the recovery point (or the segment's beginning) on.
@@ -55,9 +62,10 @@ struct RecoveredLog {
     bool has_active_file = false;
     /// To be performed before the log is used.
     std::vector<WriteStep> repairs;
-    /// Segments whose bytes may not be on stable storage yet. Sync them (and the folder) before the
-    /// log is used: what was read may otherwise still vanish.
-    std::vector<Offset> unsynced_segments;
+    /// What may not be on stable storage yet and could still vanish. Write it anew, then sync it
+    /// and the folder, before the log is used: if an earlier process saw a sync of it fail, another
+    /// sync alone would not write what the system's cache counts as written.
+    std::vector<UnsyncedPart> unsynced;
     /// Something differs from the checkpoint: write a new one before the log is used.
     bool needs_checkpoint = false;
     /// The device refuses to read the log's end, so nobody knows where it is: do not use it.

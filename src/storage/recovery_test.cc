@@ -117,7 +117,7 @@ TEST_CASE("a good checkpoint saves reading the segments, however many there are"
     partition.recover();
     CHECK(partition.read_count <= 2);
     CHECK(partition.recovered.scanned_bytes == 0);
-    CHECK(partition.recovered.unsynced_segments.empty());
+    CHECK(partition.recovered.unsynced.empty());
     CHECK_FALSE(partition.recovered.needs_checkpoint);
     CHECK(partition.log().log_end_offset() == Offset{2'000});
     CHECK(partition.recovered.image.is_clean);

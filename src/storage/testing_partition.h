@@ -87,7 +87,9 @@ class TestPartition {
         }
         recovered = recovery.finish();
         for (const WriteStep& step : recovered.repairs) folder.perform(step);
-        folder.sync(recovered.unsynced_segments, true);
+        std::vector<Offset> unsynced;
+        for (const UnsyncedPart& part : recovered.unsynced) unsynced.push_back(part.segment);
+        folder.sync(unsynced, true);
         log_ = std::make_unique<Log>(config_, recovered.image, recovered.active_index,
                                      recovered.has_active_file, seed_);
         for (const Damage& damage : recovered.damages) log_->verified().note_damage(damage);

@@ -194,9 +194,6 @@ class NodeRun {
 
     void restart_after(bool is_power_loss) {
         ++crashes_;
-        // What a failed sync left in the system's cache looks whole to the next process, which has
-        // no way to know better: after one, a process that dies takes the machine with it.
-        if (node_host_->disk().failed_syncs > 0) is_power_loss = true;
         tell(is_power_loss ? "FAULT: the power goes" : "FAULT: the process is killed");
         if (is_power_loss) {
             world_.crash(*node_host_);
@@ -309,13 +306,10 @@ class NodeRun {
     void converge() {
         heal();
         clients_->is_producing = false;
-        // A partition whose files cannot be read at the start stays offline until the next one: an
-        // operator who reads the log starts the node again.
         if (!world_.run_until([this] { return node().is_ready(); }, kConvergeLimit)) {
             history_.fail("the healed node did not start");
             return;
         }
-        if (node_host_->log().has("is not served")) stop_cleanly();
         const auto is_quiet = [this] { return clients_->busy_producers == 0; };
         const bool is_converged = world_.run_until(is_quiet, kConvergeLimit);
         if (!is_converged) {

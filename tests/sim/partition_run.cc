@@ -398,9 +398,6 @@ class PartitionRun {
 
     void restart_after(bool is_power_loss) {
         ++crashes_;
-        // What a failed sync left in the system's cache looks whole to the next process, which has
-        // no way to know better: after one, a process that dies takes the machine with it.
-        if (host_->disk().failed_syncs > 0) is_power_loss = true;
         tell(is_power_loss ? "FAULT: the power goes" : "FAULT: the process is killed");
         if (is_power_loss) {
             world_.crash(*host_);

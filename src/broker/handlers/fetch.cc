@@ -126,8 +126,11 @@ bool check_epochs(const Partition& partition, Part& part) {
 port::Task<void> read_part(Core& owner, Part& part, Pass& pass) {
     const replication::PartitionPtr partition =
         owner.shard.find(part.topic_id, PartitionId(part.item->key.partition));
-    if (partition == nullptr) {  // It could not be opened, or is being deleted.
-        part.error = ErrorCode::kKafkaStorageError;
+    if (partition == nullptr) {
+        const bool is_by_id = part.item->key.topic.empty();
+        part.error =
+            owner.missing_error(part.topic_id, is_by_id ? ErrorCode::kUnknownTopicId
+                                                        : ErrorCode::kUnknownTopicOrPartition);
         co_return;
     }
     if (!check_epochs(*partition, part)) co_return;

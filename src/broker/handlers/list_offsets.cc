@@ -58,7 +58,7 @@ port::Task<void> find_offset(Core& owner, Part& part) {
     PartitionAnswer& answer = *part.answer;
     const auto partition = owner.shard.find(part.topic_id, PartitionId(answer.partition_index));
     if (partition == nullptr) {
-        answer.error_code = ErrorCode::kKafkaStorageError;
+        answer.error_code = owner.missing_error(part.topic_id);
         co_return;
     }
     const LeaderEpoch epoch = partition->leader_epoch();

@@ -31,7 +31,7 @@ void find_end(Core& owner, Part& part) {
     PartitionAnswer& answer = *part.answer;
     const auto partition = owner.shard.find(part.topic_id, PartitionId(answer.partition));
     if (partition == nullptr) {
-        answer.error_code = ErrorCode::kKafkaStorageError;
+        answer.error_code = owner.missing_error(part.topic_id);
         return;
     }
     const LeaderEpoch epoch = partition->leader_epoch();

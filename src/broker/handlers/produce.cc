@@ -45,7 +45,8 @@ struct Part {
 struct Work {
     ViewPtr view;
     std::int16_t acks = 0;
-    std::vector<Part> parts;  // grouped by owner
+    Instant deadline = kNever;  // of the answer
+    std::vector<Part> parts;    // grouped by owner
     std::uint32_t cores_left = 0;
     port::Notifier core_done;
 };
@@ -170,8 +171,7 @@ void append(Core& owner, Part& part, std::int16_t acks, Timestamp now) {
     }
     replication::PartitionPtr partition =
         owner.shard.find(part.topic_id, PartitionId(part.partition));
-    // It could not be opened, or is being deleted: the client asks for metadata and tries again.
-    if (partition == nullptr) return refuse(answer, ErrorCode::kKafkaStorageError);
+    if (partition == nullptr) return refuse(answer, owner.missing_error(part.topic_id));
     if (!check_batch(owner, part, now)) {
         ++owner.metrics.produce_errors;
         return;
@@ -189,10 +189,10 @@ void append(Core& owner, Part& part, std::int16_t acks, Timestamp now) {
 }
 
 /// Waits on the owner's core until the appends of `parts` are safe.
-port::Task<void> await_committed(std::span<Part> parts) {
+port::Task<void> await_committed(std::span<Part> parts, Instant deadline) {
     for (Part& part : parts) {
         if (part.appended_to == nullptr) continue;
-        const auto committed = co_await part.appended_to->committed(part.admitted);
+        const auto committed = co_await part.appended_to->committed(part.admitted, deadline);
         if (!committed) refuse(*part.answer, error_code_of(committed.error()));
         part.appended_to.reset();
     }
@@ -205,7 +205,7 @@ port::Task<void> produce_elsewhere(Core* home, Core* owner, Work* work, std::spa
     co_await port::hop(home->ports.spawn, owner->id());
     const Timestamp now = owner->ports.clock.wall_now();
     for (Part& part : parts) append(*owner, part, work->acks, now);
-    co_await await_committed(parts);
+    co_await await_committed(parts, work->deadline);
     co_await port::hop(owner->ports.spawn, home->id());
     --work->cores_left;
     work->core_done.notify_all();
@@ -310,12 +310,15 @@ port::Task<void> handle_produce(Request request, ReplyTo reply) {
     Work work;
     work.view = core.view;
     work.acks = body->acks;
+    // As in Kafka the time is the one to await all replicas; acks=1 waits as long as the disk
+    // takes.
+    if (work.acks == kAcksAll) work.deadline = begin + milliseconds(std::max(0, body->timeout_ms));
     ProduceResponse response;
     plan(work, *body, request, response);
     const std::span<Part> own = start_parts(core, work, *request.affinity);
     // The batches hold what is left of the frame's block; the rest of it is free from here on.
     request.frame = {};
-    co_await await_committed(own);
+    co_await await_committed(own, work.deadline);
     while (work.cores_left > 0) co_await work.core_done.wait();
     core.metrics.produce_latency.record(core.ports.clock.now() - begin);
     reply.send(work.acks == kAcksNone ? answer_without_acks(response) : respond(request, response));
