@@ -293,6 +293,101 @@ TEST_CASE("after a failed sync the lost appends are refused and the log goes on 
     CHECK(partition->high_watermark() == Offset{6});
 }
 
+TEST_CASE(
+    "what a sync that failed left in the system's cache is safe once a new process serves it") {
+    for (std::uint64_t seed = 0; seed < 20; ++seed) {
+        CAPTURE(seed);
+        Acks acks;
+        Acks undecided;
+        Harness harness(seed);
+        harness.run(produce_all(harness.open(0), 0, 3, acks));
+        harness.host->disk().options.sync_error = {.one_in = 1};
+        harness.host->ports().spawn.spawn(
+            produce_all(harness.shard().find(kTopic, PartitionId(0)), 3, 1, undecided, 2000));
+        REQUIRE(harness.world.run_until([&] { return harness.host->disk().failed_syncs > 0; },
+                                        seconds(10)));
+        harness.world.kill(*harness.host);
+        harness.world.restart(*harness.host);
+        harness.host->disk().options.sync_error = {};
+        Read before;
+        const PartitionPtr partition = harness.open(0, {}, 1);
+        harness.run(produce_all(partition, 4, 3, acks));
+        harness.run(read_all(*harness.host, partition, Offset{0}, before));
+        // The record whose sync failed is among them: nobody had cut it off yet.
+        REQUIRE(before.records.size() == 7);
+        harness.world.crash(*harness.host);
+        harness.world.restart(*harness.host);
+        Read after;
+        harness.run(read_all(*harness.host, harness.open(0, {}, 2), Offset{0}, after));
+        CHECK(after.errors.empty());
+        CHECK(after.records == before.records);
+    }
+}
+
+Task<void> remove_partition(Shard& shard, int partition) {
+    REQUIRE((co_await shard.remove(kTopic, PartitionId(partition))).has_value());
+}
+
+Task<void> open_in_vain(Shard& shard) {
+    const auto opened = co_await shard.open(key_of(0), {}, LeaderEpoch(1));
+    CHECK_FALSE(opened.has_value());
+}
+
+TEST_CASE("a partition that cannot be opened is served as soon as it can") {
+    Acks acks;
+    Harness harness(8);
+    harness.run(produce_all(harness.open(0), 0, 3, acks));
+    harness.world.kill(*harness.host);
+    harness.world.restart(*harness.host);
+    harness.host->disk().options.sync_error = {.one_in = 1};
+    harness.host->disk().options.read_error = {.one_in = 1};
+    harness.run(open_in_vain(harness.shard()));
+    const auto is_open = [&] { return harness.shard().find(kTopic, PartitionId(0)) != nullptr; };
+    CHECK_FALSE(harness.world.run_until(is_open, seconds(30)));
+    harness.host->disk().options.sync_error = {};
+    harness.host->disk().options.read_error = {};
+    REQUIRE(harness.world.run_until(is_open, seconds(30)));
+    const PartitionPtr partition = harness.shard().find(kTopic, PartitionId(0));
+    harness.run(produce_all(partition, 3, 2, acks));
+    Read read;
+    harness.run(read_all(*harness.host, partition, Offset{0}, read));
+    CHECK(read.records == acks.acknowledged);
+}
+
+TEST_CASE("a partition that waits to be opened can be removed") {
+    Acks acks;
+    Harness harness(9);
+    harness.run(produce_all(harness.open(0), 0, 3, acks));
+    harness.world.kill(*harness.host);
+    harness.world.restart(*harness.host);
+    harness.host->disk().options.read_error = {.one_in = 1};
+    harness.run(open_in_vain(harness.shard()));
+    harness.run(remove_partition(harness.shard(), 0));
+    harness.host->disk().options.read_error = {};
+    CHECK(harness.host->disk().image.files_under("data/topics").empty());
+    CHECK_FALSE(harness.world.run_until(
+        [&] { return harness.shard().find(kTopic, PartitionId(0)) != nullptr; }, seconds(30)));
+}
+
+Task<void> append_with_deadline(Harness& harness, PartitionPtr partition, Result<void>& outcome) {
+    const auto admitted = partition->append(batch_of("late"), Timestamp{5000});
+    REQUIRE(admitted.has_value());
+    port::Clock& clock = harness.host->ports().clock;
+    outcome = co_await partition->committed(*admitted, clock.now() + milliseconds(50));
+}
+
+TEST_CASE("an append that the disk holds up is undecided at its deadline, and committed later") {
+    Harness harness(10);
+    const PartitionPtr partition = harness.open(0);
+    harness.host->disk().stall(harness.world.now() + seconds(5));
+    Result<void> outcome;
+    harness.run(append_with_deadline(harness, partition, outcome));
+    CHECK(outcome == Result<void>(unexpected(Error::kTimedOut)));
+    CHECK(partition->high_watermark() == Offset{0});
+    REQUIRE(harness.world.run_until([&] { return partition->high_watermark() == Offset{1}; },
+                                    seconds(30)));
+}
+
 TEST_CASE("write caching acknowledges before the sync and survives the process's death") {
     Acks acks;
     Harness harness(7);
@@ -433,10 +528,6 @@ TEST_CASE("an offset is found by its timestamp, across segments and in memory or
         harness.run(find_time(partition, Timestamp{99999}, found));
         CHECK(found.offset == kNoOffset);
     }
-}
-
-Task<void> remove_partition(Shard& shard, int partition) {
-    REQUIRE((co_await shard.remove(kTopic, PartitionId(partition))).has_value());
 }
 
 TEST_CASE("a removed partition refuses appends, wakes who waits, and leaves no folder") {
