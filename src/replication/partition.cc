@@ -200,8 +200,9 @@ void Partition::after_written() {
     }
     move_high_watermark();
     const auto flush_bytes = static_cast<std::uint64_t>(config().flush_bytes);
+    // A finished segment is synced at once, as Kafka does: no number of them waits with open files.
     if (log_->unsynced_records() >= config().flush_messages ||
-        log_->unsynced_bytes() >= flush_bytes) {
+        log_->unsynced_bytes() >= flush_bytes || log_->has_unsynced_sealed()) {
         start_syncing();
     } else if (!is_sync_scheduled_ && config().flush_ms != INT64_MAX) {
         is_sync_scheduled_ = true;

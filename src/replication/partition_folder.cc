@@ -22,6 +22,7 @@ namespace {
 /// Larger files of these kinds are not ours.
 constexpr std::uint64_t kIndexFileBytesMax = std::uint64_t{1} << 30;
 constexpr std::uint64_t kCheckpointBytesMax = std::uint64_t{1} << 30;
+constexpr std::size_t kUnsyncedIndexesMax = 32;
 
 }  // namespace
 
@@ -90,6 +91,8 @@ Task<DiskResult<void>> PartitionFolder::seal(storage::SealSegment step) {
         ++name_changes_;
         unsynced_indexes_.push_back(*std::move(written));
     }
+    // An index that is lost is built anew: holding its file open is not worth a descriptor for long.
+    if (unsynced_indexes_.size() > kUnsyncedIndexesMax) unsynced_indexes_.clear();
     co_return {};
 }
 

@@ -154,6 +154,10 @@ class Log {
     LostRange sync_failed();
     [[nodiscard]] std::uint64_t unsynced_bytes() const;
     [[nodiscard]] std::int64_t unsynced_records() const;
+    /// Something of a segment that is finished is not synced.
+    [[nodiscard]] bool has_unsynced_sealed() const {
+        return marks_.front().at.segment != active().base_offset;
+    }
 
     // Reading.
 
