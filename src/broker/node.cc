@@ -36,6 +36,7 @@ namespace {
 port::Task<void> serve_connection(Core* core, Arrival arrival) {
     const port::Gate::Hold hold = core->connection_gate.enter();
     std::optional<CoreId> next_home;
+    std::optional<Arrival> departure;
     {
         ClientConnection connection(*core, std::move(arrival));
         const std::uint64_t number = core->next_connection++;
@@ -44,18 +45,17 @@ port::Task<void> serve_connection(Core* core, Arrival arrival) {
         next_home = co_await connection.run();
         --core->metrics.connections_open;
         core->connections.erase(number);
-        if (next_home && !core->is_stopping) arrival = connection.depart();
+        if (next_home && !core->is_stopping) departure = connection.depart();
     }
-    if (next_home && arrival.connection != nullptr) {
+    if (departure) {
         ++core->metrics.connections_moved;
         Core* const next = &core->other(*next_home);
         co_await port::hop(core->ports.spawn, next->id());
-        const bool is_there = !next->is_stopping && next->ports.net.adopt(*arrival.connection);
+        const bool is_there = !next->is_stopping && next->ports.net.adopt(*departure->connection);
         if (is_there) {
-            next->ports.spawn.spawn(serve_connection(next, std::move(arrival)));
-        } else {
-            arrival = {};
+            next->ports.spawn.spawn(serve_connection(next, *std::move(departure)));
         }
+        departure.reset();
         // This core's stop waits for the hand-over, so that it finds the connection on the other.
         co_await port::hop(next->ports.spawn, core->id());
         if (is_there) co_return;

@@ -154,7 +154,22 @@ TEST_CASE("a request after produce requests without answers sees their records")
 
 // ---- moving to the core of the partitions ----
 
-/// Many requests for one partition, several of them under way at a time, and a fetch session.
+/// Four produce requests under way at a time; the first record has the offset `first`.
+Task<void> produce_four(Wire& wire, std::int32_t partition, std::int64_t first) {
+    const std::int32_t before = wire.correlation_id;
+    for (int i = 0; i < 4; ++i) {
+        const Buffer batch = batch_of({std::to_string(first + i)});
+        co_await send(wire, 9, produce_request("t", partition, batch, 1));
+    }
+    for (int i = 0; i < 4; ++i) {
+        const auto reply = co_await receive<protocol::ProduceResponse>(wire, 9, before + 1 + i);
+        REQUIRE(reply.has_value());
+        const auto& answer = reply->message.responses.at(0).partition_responses.at(0);
+        CHECK(answer.base_offset == first + i);
+    }
+}
+
+/// Many requests for one partition, and a fetch session.
 Task<void> use_one_partition(Wire& wire, std::int32_t partition) {
     protocol::FetchRequest fetch = fetch_request("t", partition, 0);
     fetch.max_wait_ms = 0;
@@ -164,17 +179,8 @@ Task<void> use_one_partition(Wire& wire, std::int32_t partition) {
     fetch.session_id = begun.message.session_id;
     std::int64_t produced = 0;
     for (int round = 0; round < 40; ++round) {
-        const std::int32_t before = wire.correlation_id;
-        for (int i = 0; i < 4; ++i) {
-            const std::string value = std::to_string(produced + i);
-            co_await send(wire, 9, produce_request("t", partition, batch_of({value}), 1));
-        }
-        for (int i = 0; i < 4; ++i) {
-            const auto reply = co_await receive<protocol::ProduceResponse>(wire, 9, before + 1 + i);
-            REQUIRE(reply.has_value());
-            const auto& answer = reply->message.responses.at(0).partition_responses.at(0);
-            CHECK(answer.base_offset == produced++);
-        }
+        co_await produce_four(wire, partition, produced);
+        produced += 4;
         fetch.topics[0].partitions[0].fetch_offset = produced - 1;
         fetch.session_epoch = round + 1;
         const auto news = co_await call(wire, 12, fetch);
