@@ -53,9 +53,10 @@ port::Task<void> serve_connection(Core* core, Arrival arrival) {
         co_await port::hop(core->ports.spawn, next->id());
         const bool is_there = !next->is_stopping && next->ports.net.adopt(*departure->connection);
         if (is_there) {
-            next->ports.spawn.spawn(serve_connection(next, *std::move(departure)));
+            next->ports.spawn.spawn(serve_connection(next, std::move(*departure)));
+        } else {
+            departure.reset();
         }
-        departure.reset();
         // This core's stop waits for the hand-over, so that it finds the connection on the other.
         co_await port::hop(next->ports.spawn, core->id());
         if (is_there) co_return;

@@ -91,7 +91,8 @@ Task<DiskResult<void>> PartitionFolder::seal(storage::SealSegment step) {
         ++name_changes_;
         unsynced_indexes_.push_back(*std::move(written));
     }
-    // An index that is lost is built anew: holding its file open is not worth a descriptor for long.
+    // An index that is lost is built anew: holding its file open is not worth a descriptor for
+    // long.
     if (unsynced_indexes_.size() > kUnsyncedIndexesMax) unsynced_indexes_.clear();
     co_return {};
 }
