@@ -103,6 +103,7 @@ void Loop::forget_queued() {
     DLOG_ASSERT(is_finish_wanted_.load(std::memory_order_acquire));
     mailbox_.clear();
     ready_.clear();
+    outboxes_.clear();
     write_run_.reset();
 }
 
@@ -110,9 +111,28 @@ void Loop::post(std::coroutine_handle<> handle) {
     DLOG_ASSERT(handle);
     if (current_loop == this) {
         ready_.push_back(handle);
+    } else if (current_loop != nullptr) {
+        current_loop->leave_for(*this, handle);
     } else if (mailbox_.push(handle)) {
         const int status = ::eventfd_write(wake_fd_, 1);
         DLOG_ASSERT(status == 0, errno);
+    }
+}
+
+void Loop::leave_for(Loop& target, std::coroutine_handle<> handle) {
+    auto outbox = std::ranges::find(outboxes_, &target, &Outbox::target);
+    if (outbox == outboxes_.end()) outbox = outboxes_.insert(outbox, {.target = &target});
+    outbox->handles.push_back(handle);
+    if (outbox->handles.size() < kOutboxMax) return;
+    target.post_all(outbox->handles);
+    outbox->handles.clear();
+}
+
+void Loop::flush_outboxes() {
+    for (Outbox& outbox : outboxes_) {
+        if (outbox.handles.empty()) continue;
+        outbox.target->post_all(outbox.handles);
+        outbox.handles.clear();
     }
 }
 
@@ -193,9 +213,11 @@ void Loop::turn() {
         if (!is_stopping_) stop_pollables();
     }
     dispatch(event_count);
+    flush_outboxes();
     run_ready();
     clock_.refresh();
     clock_.fire_due();
+    flush_outboxes();
     flush_io();
 }
 

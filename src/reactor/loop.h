@@ -58,7 +58,8 @@ struct WriteJob {
 
 /// Owned by one core's thread, which alone calls everything that is not marked otherwise.
 /// A turn: wait for events (or for a timer, or the mailbox) and handle them, resume what became
-/// ready, fire what is due, hand this turn's file operations to the I/O pool in one batch.
+/// ready, fire what is due, hand this turn's messages to the other cores and its file operations to
+/// the I/O pool, each in one batch: a wake costs more than most of what it is for.
 class Loop {
   public:
     Loop(CoreId core, LogSink& log, WorkerPool& io_pool, DrainBoard& board);
@@ -80,6 +81,7 @@ class Loop {
     [[nodiscard]] bool has_empty_mailbox() { return mailbox_.is_empty(); }
 
     /// Any thread: resume `handle` on this loop, after what was posted before from the same thread.
+    /// From another loop's thread it goes at the end of that loop's turn, with all that goes here.
     void post(std::coroutine_handle<> handle);
     void post_all(std::span<const std::coroutine_handle<>> handles);
     /// This thread: resume `handle` in the next turn.
@@ -119,12 +121,16 @@ class Loop {
     void run_ready();
     void stop_pollables();
     void flush_io();
+    void leave_for(Loop& target, std::coroutine_handle<> handle);
+    void flush_outboxes();
 
     static constexpr int kEventsPerTurn = 256;
     /// Turns with work at hand that go by before the sockets are asked again.
     static constexpr std::uint32_t kPollsSkippedMax = 2;
     static constexpr std::size_t kBlockBytes = 4096;
     static constexpr std::size_t kSpareBlocksMax = 64;
+    /// So many messages go out before the turn's end: another core need not wait for a long one.
+    static constexpr std::size_t kOutboxMax = 16;
 
     const CoreId core_;
     LogSink& log_;
@@ -134,6 +140,11 @@ class Loop {
     const int wake_fd_;
     CoreClock clock_;
     Mailbox mailbox_;
+    struct Outbox {
+        Loop* target = nullptr;
+        std::vector<std::coroutine_handle<>> handles;
+    };
+    std::vector<Outbox> outboxes_;  ///< For the other cores that this one has ever posted to.
     JobList io_batch_;
     std::unique_ptr<WriteRun> write_run_;
     std::uint64_t outstanding_ = 0;

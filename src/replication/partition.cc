@@ -168,10 +168,14 @@ Task<void> Partition::write_loop(std::shared_ptr<Partition> self) {
     // Appends of the same turn of the loop go out together.
     co_await port::yield(self->services_.ports.spawn);
     storage::Log& log = *self->log_;
-    // Without a checkpoint a restart cannot tell a batch that was torn before it was acknowledged
-    // from one that was damaged later, and has to keep a hole where it lies.
-    if (!self->folder_.has_checkpoint()) (void)co_await self->write_checkpoint(false);
     while (log.has_unwritten()) {
+        // Recovery knows a log of one segment without a checkpoint for a young one. Of a longer one
+        // it could not tell a batch that was torn before it was acknowledged from one that was
+        // damaged later, and would have to keep a hole where it lies.
+        const bool is_young = log.segments().size() == 1;
+        if (!is_young && !self->folder_.has_checkpoint()) {
+            (void)co_await self->write_checkpoint(false);
+        }
         storage::WritePlan plan = log.take_writes();
         if (plan.empty()) break;
         const auto written = co_await self->folder_.perform(std::move(plan.steps));

@@ -302,16 +302,53 @@ struct Cursor {
     std::int64_t offset = 0;
     bool is_out_of_range = false;
     bool is_well = false;
+    bool uses_session = false;  ///< KIP-227
+    std::int32_t session_id = 0;
+    std::int32_t session_epoch = 0;
+    std::int64_t told_offset = -1;  ///< what the session has of this partition
+
+    void end_session() {
+        session_id = 0;
+        session_epoch = 0;
+        told_offset = -1;
+    }
 };
+
+/// The request as a session's next one: only what is new for it is named.
+void use_session(const Cursor& cursor, protocol::FetchRequest& request) {
+    if (!cursor.uses_session) return;
+    request.session_id = cursor.session_id;
+    request.session_epoch = cursor.session_epoch;
+    if (cursor.session_epoch > 0 && cursor.told_offset == cursor.offset) request.topics.clear();
+}
+
+/// What the answer means for the session. False when there is nothing else in it.
+bool follow_session(const protocol::FetchResponse& answer, Cursor& cursor) {
+    if (!cursor.uses_session) return !answer.responses.empty();
+    if (answer.error_code != ErrorCode::kNone || answer.session_id == 0) {
+        cursor.end_session();  // evicted, or forgotten by a restart; or there was no room for it
+    } else {
+        cursor.session_id = answer.session_id;
+        ++cursor.session_epoch;
+        cursor.told_offset = cursor.offset;
+        cursor.is_well = answer.responses.empty();
+    }
+    return !answer.responses.empty();
+}
 
 /// One fetch from the cursor's offset on, told to the history.
 Task<void> fetch_once(Clients& clients, Wire& wire, Target target, Cursor& cursor,
                       std::int32_t bytes_max, History::Reading* reading) {
     cursor.is_well = false;
-    const auto reply =
-        co_await Wire::call(wire, 12, fetch_request(target, cursor.offset, bytes_max));
+    protocol::FetchRequest request = fetch_request(target, cursor.offset, bytes_max);
+    use_session(cursor, request);
+    const auto reply = co_await Wire::call(wire, 12, std::move(request));
     look_at(clients, wire);
-    if (!reply || reply->message.responses.empty()) co_return;
+    if (!reply) {
+        cursor.end_session();
+        co_return;
+    }
+    if (!follow_session(reply->message, cursor)) co_return;
     const auto& data = reply->message.responses.at(0).partitions.at(0);
     if (data.error_code == ErrorCode::kNone) {
         const ByteView bytes = data.records.view();
@@ -341,6 +378,7 @@ Task<void> consume(Clients& clients, Target target, std::uint64_t seed) {
     Wire wire(clients.ports, clients.endpoint);
     Random random(seed);
     Cursor cursor;
+    cursor.uses_session = random.chance(1, 2);
     while (!clients.is_ending) {
         co_await fetch_once(clients, wire, target, cursor,
                             static_cast<std::int32_t>(1 + random.below(20'000)), nullptr);
@@ -367,7 +405,7 @@ Task<void> read_whole(Clients& clients, Target target) {
             co_await port::sleep_for(clients.ports.clock, kRetryPause);
         }
     }
-    Cursor cursor{.offset = reading.log_start_offset};
+    Cursor cursor{.offset = reading.log_start_offset, .uses_session = target.partition % 2 == 1};
     while (cursor.offset < reading.end_offset) {
         co_await fetch_once(clients, wire, target, cursor, 100'000, &reading);
         if (std::exchange(cursor.is_out_of_range, false)) {
