@@ -7,6 +7,7 @@
 #include "base/assert.h"
 #include "base/log.h"
 #include "broker/core.h"
+#include "broker/leftovers.h"
 #include "replication/partition.h"
 
 namespace dlog::broker {
@@ -137,6 +138,11 @@ port::Task<void> install_view(Core& controller_core, ViewPtr old, ViewPtr next) 
     while (opening.held() > 0) co_await opening.left().wait();
     for (std::size_t i = 0; i < cores.size(); ++i) {
         co_await switch_on(&controller_core, cores[i], &changes[i], next);
+    }
+    if (old == nullptr) co_return;
+    for (const auto& [name, state] : old->state().topics()) {
+        if (next->find(state->id) != nullptr) continue;
+        co_await remove_topic_folder(controller_core.ports, controller_core.config.data_dir, name);
     }
 }
 

@@ -39,7 +39,13 @@ port::Task<void> remove_leftovers(port::Ports ports, std::string data_dir,
                 .topic = topic.name, .topic_id = topic.id, .partition = PartitionId(partition)};
             co_await remove_folder(ports, replication::partition_folder(data_dir, key));
         }
+        co_await remove_topic_folder(ports, data_dir, topic.name);
     }
+}
+
+port::Task<void> remove_topic_folder(port::Ports ports, std::string data_dir, std::string topic) {
+    // One that is not empty has partitions of a later topic of that name.
+    (void)co_await ports.disk.remove(data_dir + "/topics/" + topic);
 }
 
 }  // namespace dlog::broker

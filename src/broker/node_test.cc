@@ -412,6 +412,22 @@ Task<void> look_for_folders(port::Ports& ports, std::string left, std::string ot
     found.is_done = true;
 }
 
+Task<void> make_and_delete(Wire& wire) {
+    co_await create_topic(wire, "t", 3);
+    co_await produce(wire, "t", 1, batch_of({"x"}));
+    protocol::DeleteTopicsRequest request;
+    request.topic_names.push_back("t");
+    const auto reply = co_await call(wire, 5, std::move(request));
+    CHECK(reply.message.responses.at(0).error_code == ErrorCode::kNone);
+}
+
+TEST_CASE("nothing of a deleted topic stays in the data folder") {
+    Cluster cluster;
+    cluster.run(make_and_delete);
+    CHECK(cluster.host.disk().image.find("data/topics").has_value());
+    CHECK_FALSE(cluster.host.disk().image.find("data/topics/t").has_value());
+}
+
 TEST_CASE("what a crash left of a deleted topic is removed at the next start, and nothing else") {
     Cluster cluster;
     TopicId id;
