@@ -29,7 +29,7 @@ def options(case) -> list[str]:
 
 def run(programs: pathlib.Path, mode: str, address: str, topic: str, pid: int, words: list[str]) -> dict:
     command = [str(programs / "load" / "kload"), mode, address, topic, *words, "--pid", str(pid)]
-    for _ in range(5):
+    for _ in range(20):
         ran = subprocess.run(command, capture_output=True, text=True, timeout=300)
         if ran.stdout.strip():
             result = json.loads(ran.stdout.strip().split("\n")[-1])
