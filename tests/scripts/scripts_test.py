@@ -18,13 +18,19 @@ def call(*words: str, **more) -> subprocess.CompletedProcess:
     return subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=300, **more)
 
 
-def test_a_second_start_takes_less_than_a_second_before_the_program_runs():
-    assert call("run", "--version").returncode == 0
-    started = time.monotonic()
-    ran = call("run", "--version")
-    took = time.monotonic() - started
-    assert ran.returncode == 0 and ran.stdout.startswith("dlog "), ran
-    assert took < 1, f"{took:.2f} s"
+def best_of_five(*words: str) -> float:
+    took = []
+    for _ in range(5):
+        started = time.monotonic()
+        assert call(*words).returncode == 0
+        took.append(time.monotonic() - started)
+    return min(took)
+
+
+def test_a_second_start_costs_little_more_than_looking_whether_anything_changed():
+    assert call("run", "--version").stdout.startswith("dlog ")
+    # Asking ninja is 30 ms of the 50 on an idle machine; a set-up that ran again would take seconds.
+    assert best_of_five("run", "--version") < 5 * best_of_five("tools/build.sh", "release", "dlog")
 
 
 def test_run_starts_a_node_in_the_given_folder(tmp_path):
