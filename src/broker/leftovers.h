@@ -23,8 +23,8 @@ struct DeletedTopicFiles {
 [[nodiscard]] port::Task<void> remove_leftovers(port::Ports ports, std::string data_dir,
                                                 std::vector<DeletedTopicFiles> topics);
 
-/// Removes the folder of a deleted topic, whose partitions' folders are gone. It stays when there is
-/// something else in it.
+/// Removes the folder of a deleted topic, whose partitions' folders are gone. It stays when there
+/// is something else in it.
 [[nodiscard]] port::Task<void> remove_topic_folder(port::Ports ports, std::string data_dir,
                                                    std::string topic);
 

@@ -208,6 +208,20 @@ TEST_CASE("a zstd frame may not ask for a window beyond 128 MiB") {
               .error() == Error::kTooLarge);
 }
 
+TEST_CASE("a zstd frame that gives less than its header promises is corrupt, in any window") {
+    // 680 bytes promised, and one last block of none.
+    const Bytes frame{0x28, 0xb5, 0x2f, 0xfd, 0x60, 0xa8, 0x01, 0x01, 0x00, 0x00};
+    Decompressor decompressor;
+    Bytes out;
+    const auto all = decompress_all(decompressor, Compression::kZstd, frame, kNoLimit, out);
+    CHECK(all.error() == Error::kCorrupt);
+    for (const std::size_t size : {1UL, 145UL, 679UL, 680UL, 4096UL}) {
+        Bytes window(size);
+        REQUIRE(decompressor.start(Compression::kZstd, frame, kNoLimit));
+        CHECK(decompressor.read(window).error() == Error::kCorrupt);
+    }
+}
+
 TEST_CASE("bytes behind the end of a stream are refused") {
     const Bytes plain = vector_text();
     Decompressor decompressor;

@@ -43,6 +43,10 @@ struct Decompressor::Impl {
     LZ4F_dctx* lz4 = nullptr;
     bool lz4_is_large = false;
     ZSTD_DCtx* zstd = nullptr;
+    // Of the zstd frame: how much its header promises, if it does, and how much it has given.
+    unsigned long long frame_content = ZSTD_CONTENTSIZE_UNKNOWN;
+    std::uint64_t frame_output = 0;
+    bool is_frame_new = false;
 
     bool snappy_is_framed = false;
     std::vector<std::uint8_t> block;
@@ -191,6 +195,7 @@ Result<void> Decompressor::Impl::start_zstd() {
         }
         ZSTD_DCtx_setParameter(zstd, ZSTD_d_windowLogMax, kZstdWindowLogMax);
     }
+    is_frame_new = true;
     ZSTD_DCtx_reset(zstd, ZSTD_reset_session_only);
     in_frame = true;
     return {};
@@ -269,6 +274,10 @@ Result<std::size_t> Decompressor::Impl::read_zstd(MutableBytes window) {
     ZSTD_outBuffer out{window.data(), window.size(), 0};
     while (out.pos < out.size) {
         if (!in_frame && rest.empty()) break;
+        if (std::exchange(is_frame_new, false)) {
+            frame_content = ZSTD_getFrameContentSize(rest.data(), rest.size());
+            frame_output = 0;
+        }
         ZSTD_inBuffer in{rest.data(), rest.size(), 0};
         const std::size_t written_before = out.pos;
         const std::size_t hint = ZSTD_decompressStream(zstd, &out, &in);
@@ -284,6 +293,13 @@ Result<std::size_t> Decompressor::Impl::read_zstd(MutableBytes window) {
         }
         rest = rest.subspan(in.pos);
         in_frame = hint != 0;
+        is_frame_new = !in_frame;
+        frame_output += out.pos - written_before;
+        // The library looks at this only where the last block is not empty.
+        const bool is_known = frame_content < ZSTD_CONTENTSIZE_ERROR;
+        if (!in_frame && is_known && frame_output != frame_content) {
+            return unexpected(Error::kCorrupt);
+        }
         if (in_frame && in.pos == 0 && out.pos == written_before) {
             return unexpected(Error::kTruncated);
         }

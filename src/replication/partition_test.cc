@@ -310,9 +310,9 @@ TEST_CASE(
         harness.world.restart(*harness.host);
         harness.host->disk().options.sync_error = {};
         Read before;
-        const PartitionPtr partition = harness.open(0, {}, 1);
-        harness.run(produce_all(partition, 4, 3, acks));
-        harness.run(read_all(*harness.host, partition, Offset{0}, before));
+        harness.run(produce_all(harness.open(0, {}, 1), 4, 3, acks));
+        harness.run(read_all(*harness.host, harness.shard().find(kTopic, PartitionId(0)), Offset{0},
+                             before));
         // The record whose sync failed is among them: nobody had cut it off yet.
         REQUIRE(before.records.size() == 7);
         harness.world.crash(*harness.host);
