@@ -85,8 +85,9 @@ port::Task<std::optional<CoreId>> ClientConnection::run() {
         // Only the writer is left, which is idle.
         is_closing_ = true;
         wake_writer(false);
+    } else {
+        close();
     }
-    close();
     while (gate_.held() > 0) co_await gate_.left().wait();
     core_.ports.clock.disarm(watchdog_);
     co_return next_home_;
@@ -112,7 +113,7 @@ void ClientConnection::close() {
 
 port::Task<void> ClientConnection::serve() {
     while (!is_closing_) {
-        if (affinity_.better_home() && co_await can_move()) co_return;
+        if (affinity_.better_home() && co_await prepare_to_move()) co_return;
         Frame frame;
         if (!reader_.take(frame)) {
             auto next = co_await reader_.next();
@@ -141,9 +142,9 @@ port::Task<void> ClientConnection::serve() {
     }
 }
 
-/// True when the connection is to go on where its partitions are: everything that was asked is
-/// answered.
-port::Task<bool> ClientConnection::can_move() {
+/// Answers everything that was asked; true when the connection then is to go on where its
+/// partitions are.
+port::Task<bool> ClientConnection::prepare_to_move() {
     while ((!slots_.empty() || is_writing_) && !is_closing_) co_await changed_.wait();
     if (is_closing_) co_return false;
     next_home_ = affinity_.better_home();

@@ -99,7 +99,7 @@ class ClientConnection {
     };
 
     [[nodiscard]] port::Task<void> serve();
-    [[nodiscard]] port::Task<bool> can_move();
+    [[nodiscard]] port::Task<bool> prepare_to_move();
     [[nodiscard]] port::Task<bool> serve_one(Request request);
     [[nodiscard]] port::Task<void> write_responses();
     [[nodiscard]] std::optional<Request> parse(Frame frame);
