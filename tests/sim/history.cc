@@ -58,6 +58,7 @@ void History::acknowledged(LogId log, RecordName first, std::uint32_t count,
                            std::int64_t base_offset) {
     LogState& state = logs_[log];
     acknowledged_records_ += count;
+    if (may_lose(state)) return;
     for (std::uint32_t at = 0; at < count; ++at) {
         const std::int64_t offset = base_offset + at;
         const RecordName name{first.producer, first.number + at};
@@ -82,6 +83,7 @@ void History::seen(LogId log, std::int64_t offset, std::optional<RecordName> nam
     if (producing == state.producers.end() || name->number >= producing->second.attempted) {
         return complain(state, offset, text_of(*name) + " was served, which nobody wrote here");
     }
+    if (may_lose(state)) return;
     const auto acknowledged = state.acknowledged.find(offset);
     if (acknowledged != state.acknowledged.end() && acknowledged->second != *name) {
         return complain(state, offset,
@@ -112,6 +114,20 @@ void History::refused_as_corrupt(LogId log, std::int64_t offset) {
     LogState& state = logs_[log];
     ++corrupt_refusals_;
     if (!state.is_damaged(offset)) complain(state, offset, "refused as damaged, which it is not");
+}
+
+void History::unsynced_lost() {
+    for (LogState& log : logs_) {
+        if (!log.rules.is_cached) continue;
+        log.acknowledged.clear();
+        log.seen.clear();
+        log.seen_at.clear();
+    }
+}
+
+void History::set_unsynced_at_risk(bool is_at_risk) {
+    if (is_at_risk) unsynced_lost();
+    is_unsynced_at_risk_ = is_at_risk;
 }
 
 void History::check_reading(LogId log, const Reading& reading) {

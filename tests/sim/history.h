@@ -5,7 +5,7 @@
 /// 1. Only what was attempted is ever read, byte for byte.
 /// 2. What was acknowledged is read at the offsets that were acknowledged, at every reading after
 ///    the acknowledgement and at the end, unless retention dropped it or a test damaged those very
-///    bytes on the disk.
+///    bytes on the disk. With write.caching it may go in a loss of power, or after a failed sync.
 /// 3. What was read once at an offset is there in every later reading.
 /// 4. Offsets are dense: between the log's start and its end there is no gap but damage.
 /// 5. A producer that is idempotent finds each of its records at most once, in the order it sent
@@ -30,6 +30,7 @@ class History {
     /// What rule the log is exempt from.
     struct LogRules {
         bool may_drop_old = false;  ///< retention is on
+        bool is_cached = false;     ///< write.caching: acknowledged before it is synced
     };
     LogId add_log(std::string name, LogRules rules);
 
@@ -42,6 +43,10 @@ class History {
     void damaged(LogId log, std::int64_t first_offset, std::int64_t last_offset);
     /// A reader got an error that says that the data at `offset` is damaged.
     void refused_as_corrupt(LogId log, std::int64_t offset);
+    /// Cached logs may have lost what they had not synced, and use its offsets again.
+    void unsynced_lost();
+    /// While it is true cached logs may lose something at any time: syncs fail.
+    void set_unsynced_at_risk(bool is_at_risk);
     /// Whatever else must not happen.
     void fail(std::string what);
 
@@ -73,12 +78,16 @@ class History {
         std::map<std::int64_t, std::int64_t> damaged;  // first offset to last
         [[nodiscard]] bool is_damaged(std::int64_t offset) const;
     };
+    [[nodiscard]] bool may_lose(const LogState& log) const {
+        return log.rules.is_cached && is_unsynced_at_risk_;
+    }
     void complain(const LogState& log, std::int64_t offset, const std::string& what);
     [[nodiscard]] static std::string text_of(RecordName name);
 
     std::vector<LogState> logs_;
     std::vector<std::string> failures_;
     std::map<std::string, std::uint64_t> kinds_;
+    bool is_unsynced_at_risk_ = false;
     std::uint64_t acknowledged_records_ = 0;
     std::uint64_t seen_records_ = 0;
     std::uint64_t corrupt_refusals_ = 0;

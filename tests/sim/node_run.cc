@@ -19,6 +19,10 @@ namespace {
 using port::Task;
 
 constexpr Duration kConvergeLimit = seconds(900);
+constexpr Duration kInFlight = milliseconds(50);
+constexpr std::int64_t kFlushMsMost = 2000;
+/// More than any flush.ms, with what a slow disk adds.
+constexpr Duration kFlushed = milliseconds(5 * kFlushMsMost);
 
 /// The node on all cores of its host. A start that fails is tried again, as a supervisor would.
 class NodeProgram final : public sim::Program {
@@ -75,6 +79,7 @@ class NodeProgram final : public sim::Program {
 struct PlannedTopic {
     TopicToMake topic;
     bool drops_old = false;
+    bool is_cached = false;
 };
 
 broker::NodeConfig random_node_config(Random& random) {
@@ -110,6 +115,13 @@ PlannedTopic random_topic(Random& random, std::uint64_t number) {
     if (random.chance(1, 4)) {
         set("retention.ms", random.between(500, 60'000));
         planned.drops_old = true;
+    }
+    if (random.chance(1, 4)) {
+        planned.is_cached = true;
+        topic.configs.emplace_back("write.caching", "true");
+        set("flush.ms", random.between(1, kFlushMsMost));
+        if (random.chance(1, 3)) set("flush.messages", random.between(1, 200));
+        if (random.chance(1, 3)) set("flush.bytes", random.between(1, 20'000));
     }
     return planned;
 }
@@ -167,14 +179,16 @@ class NodeRun {
         co_await make_topic(clients, planned.topic);
         for (std::int32_t at = 0; at < planned.topic.partitions; ++at) {
             Target target{.topic = planned.topic.name, .partition = at};
-            target.log = clients.history.add_log(target.topic + "-" + std::to_string(at),
-                                                 {.may_drop_old = planned.drops_old});
+            target.log = clients.history.add_log(
+                target.topic + "-" + std::to_string(at),
+                {.may_drop_old = planned.drops_old, .is_cached = planned.is_cached});
             targets.push_back(target);
             const std::uint64_t producers = 1 + random.below(2);
             for (std::uint64_t one = 0; one < producers; ++one) {
                 clients.ports.spawn.spawn(produce(
                     clients, {.target = target,
-                              .is_idempotent = random.chance(3, 4),
+                              // A loss of power takes back what the sequence numbers stand on.
+                              .is_idempotent = !planned.is_cached && random.chance(3, 4),
                               .codec = random.chance(1, 4) ? static_cast<int>(random.below(5)) : 0,
                               .seed = random.next()}));
             }
@@ -192,7 +206,14 @@ class NodeRun {
         if (random_.chance(1, 2)) client_spawn().spawn(churn(*clients_, "churn", random_.next()));
     }
 
-    void restart_after(bool is_power_loss) {
+    /// What is on its way to the clients still reaches them, and later where the way is blocked.
+    void lose_unsynced() {
+        world_.run_for(kInFlight);
+        history_.unsynced_lost();
+        if (are_answers_blocked_) history_.set_unsynced_at_risk(true);
+    }
+
+    void restart_after(bool is_power_loss, bool is_flushed = false) {
         ++crashes_;
         tell(is_power_loss ? "FAULT: the power goes" : "FAULT: the process is killed");
         if (is_power_loss) {
@@ -203,6 +224,7 @@ class NodeRun {
         // At rest: what was read before would still be right in the system's cache.
         if (is_power_loss && random_.chance(1, 3)) flip();
         world_.run_for(milliseconds(random_.between(0, 300)));
+        if (is_power_loss && !is_flushed) lose_unsynced();
         world_.restart(*node_host_);
     }
 
@@ -250,6 +272,7 @@ class NodeRun {
             case 2:
                 tell("FAULT: the node's answers do not get through");
                 world_.network().set_blocked(node_number, client_number, true);
+                are_answers_blocked_ = true;
                 break;
             default:
                 tell("FAULT: the clients' requests do not get through");
@@ -261,6 +284,7 @@ class NodeRun {
     void heal() {
         tell("FAULT: all faults end");
         world_.heal();
+        are_answers_blocked_ = false;
         node_host_->disk().options.sync = sim::DiskOptions().sync;
     }
 
@@ -289,6 +313,9 @@ class NodeRun {
                 break;
             default:
                 tell(inflict_disk_fault(world_, *node_host_, random_));
+                if (node_host_->disk().options.sync_error.one_in > 0) {
+                    history_.set_unsynced_at_risk(true);
+                }
                 break;
         }
     }
@@ -316,8 +343,11 @@ class NodeRun {
             history_.fail("the healed node did not acknowledge everything");
             return;
         }
+        // From here on flush.ms keeps its promise: the last loss of power takes nothing.
+        world_.run_for(kFlushed);
+        history_.set_unsynced_at_risk(false);
         read_all_whole();
-        restart_after(true);
+        restart_after(true, true);
         read_all_whole();
         stop_cleanly();
         read_all_whole();
@@ -331,6 +361,7 @@ class NodeRun {
     sim::Host* node_host_ = nullptr;
     sim::Host* client_host_ = nullptr;
     std::uint64_t crashes_ = 0;
+    bool are_answers_blocked_ = false;
 };
 
 }  // namespace
