@@ -50,6 +50,8 @@ function(dlog_room room)
         add_executable(test_${room} ${tests} $<TARGET_OBJECTS:dlog_doctest_main>)
         target_link_libraries(test_${room} PRIVATE dlog_${room} ${ARG_TEST_LIBRARIES})
         target_compile_definitions(test_${room} PRIVATE DLOG_TESTDATA="${dir}/testdata")
+        # What is tested is the library, compiled as it is delivered; its tests compile in half the time.
+        target_compile_options(test_${room} PRIVATE $<$<CONFIG:Release>:-O0>)
         add_test(NAME ${room} COMMAND test_${room})
     endif()
     if(DLOG_FUZZ)

@@ -6,6 +6,7 @@ that is not measured is idle. Raw results go to a .jsonl file.
 """
 
 import argparse
+import dataclasses
 import json
 import pathlib
 import re
@@ -62,6 +63,10 @@ class Bench:
                 result = self.drive(broker, case.kind, topic, case)
                 self.record(case.name, broker, round_number, result)
             if case.kind == "kload":
+                if case.records_before:
+                    driver = {**case.driver, "records": case.records_before}
+                    before = dataclasses.replace(case, driver=driver)
+                    generator.produce(self.options.programs, broker, topic, before)
                 result = generator.produce(self.options.programs, broker, topic, case)
                 self.record(case.name, broker, round_number, result)
             for name in case.then_consume:

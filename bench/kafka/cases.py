@@ -11,6 +11,7 @@ class Case:
     durability: str  # cache, sync: see brokers.DURABILITY
     driver: dict
     then_consume: tuple[str, ...] = ()  # memory, disk
+    records_before: int = 0  # written before the measurement begins: the partitions' files exist then
 
     def consume_name(self, source: str) -> str:
         return self.name.replace("produce", "consume", 1) + f" from {source}"
@@ -40,9 +41,15 @@ def kload(size: int, partitions: int, durability: str, scale: float, consume=("m
                 driver, consume)
 
 
+def first_batches(size: int, partitions: int, durability: str, scale: float) -> Case:
+    """Fewer batches than partitions: making a partition's files with its first batch is paid for here."""
+    case = kload(size, partitions, durability, scale, ())
+    return dataclasses.replace(case, name=case.name.replace(" (kload)", " (kload, first batches)"))
+
+
 CASES = [
     *(
-        produce(size, partitions, acks, codec, "cache", 0.5 if partitions == 1000 else 1,
+        produce(size, partitions, acks, codec, "cache", 0.1 if partitions == 1000 else 1,
                 ("memory", "disk") if acks == "all" and partitions < 1000 else ())
         for size in (100, 1024)
         for partitions in (1, 16, 1000)
@@ -55,7 +62,8 @@ CASES = [
     produce(1024, 1, "all", "none", "sync", 0.3),
     produce(1024, 16, "all", "none", "sync", 0.2),
     *(kload(size, partitions, "cache", 1) for size in (100, 1024) for partitions in (1, 16)),
-    *(kload(size, 1000, "sync", 0.1, ()) for size in (100,)),
+    first_batches(100, 1000, "sync", 0.1),
+    dataclasses.replace(kload(100, 1000, "sync", 0.4, ()), records_before=1_000_000),
     small_requests("cache", 1),
     *(roundtrip(rate, durability, 8) for rate in (1_000, 10_000) for durability in ("cache", "sync")),
 ]
