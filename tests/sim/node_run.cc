@@ -78,8 +78,7 @@ class NodeProgram final : public sim::Program {
 
 struct PlannedTopic {
     TopicToMake topic;
-    bool drops_old = false;
-    bool is_cached = false;
+    History::LogRules rules;
 };
 
 broker::NodeConfig random_node_config(Random& random) {
@@ -110,14 +109,14 @@ PlannedTopic random_topic(Random& random, std::uint64_t number) {
     if (random.chance(1, 2)) set("segment.ms", random.between(50, 5000));
     if (random.chance(1, 3)) {
         set("retention.bytes", random.between(8, 200) * 1024);
-        planned.drops_old = true;
+        planned.rules.may_drop_old = true;
     }
     if (random.chance(1, 4)) {
         set("retention.ms", random.between(500, 60'000));
-        planned.drops_old = true;
+        planned.rules.may_drop_old = true;
     }
     if (random.chance(1, 4)) {
-        planned.is_cached = true;
+        planned.rules.is_cached = true;
         topic.configs.emplace_back("write.caching", "true");
         set("flush.ms", random.between(1, kFlushMsMost));
         if (random.chance(1, 3)) set("flush.messages", random.between(1, 200));
@@ -179,16 +178,15 @@ class NodeRun {
         co_await make_topic(clients, planned.topic);
         for (std::int32_t at = 0; at < planned.topic.partitions; ++at) {
             Target target{.topic = planned.topic.name, .partition = at};
-            target.log = clients.history.add_log(
-                target.topic + "-" + std::to_string(at),
-                {.may_drop_old = planned.drops_old, .is_cached = planned.is_cached});
+            target.log =
+                clients.history.add_log(target.topic + "-" + std::to_string(at), planned.rules);
             targets.push_back(target);
             const std::uint64_t producers = 1 + random.below(2);
             for (std::uint64_t one = 0; one < producers; ++one) {
                 clients.ports.spawn.spawn(produce(
                     clients, {.target = target,
                               // A loss of power takes back what the sequence numbers stand on.
-                              .is_idempotent = !planned.is_cached && random.chance(3, 4),
+                              .is_idempotent = !planned.rules.is_cached && random.chance(3, 4),
                               .codec = random.chance(1, 4) ? static_cast<int>(random.below(5)) : 0,
                               .seed = random.next()}));
             }
