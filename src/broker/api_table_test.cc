@@ -26,8 +26,7 @@ TEST_CASE("produce is advertised from version 0 and served from 3, as in Kafka 4
 }
 
 TEST_CASE("docs/kafka-compatibility.md says what the tables say") {
-    std::string path = DLOG_TESTDATA;
-    path = path.substr(0, path.rfind("/src/")) + "/docs/kafka-compatibility.md";
+    const std::string path = DLOG_ROOT "/docs/kafka-compatibility.md";
     if (std::getenv("DLOG_RENEW_DOCS") != nullptr) std::ofstream(path) << compatibility_markdown();
     std::ifstream file(path);
     REQUIRE_MESSAGE(file.good(), path);

@@ -18,7 +18,7 @@ constexpr Compression kAll[] = {Compression::kNone, Compression::kGzip, Compress
                                 Compression::kLz4, Compression::kZstd};
 
 Bytes read_testdata(const std::string& name) {
-    const std::string path = std::string(DLOG_TESTDATA "/") + name;
+    const std::string path = std::string(DLOG_ROOT "/src/codec/testdata/") + name;
     std::FILE* file = std::fopen(path.c_str(), "rb");
     REQUIRE_MESSAGE(file != nullptr, path);
     Bytes bytes(1 << 20);

@@ -142,7 +142,7 @@ TEST_CASE("unknown tagged fields are passed over in every flexible message") {
 TEST_CASE("bytes that Kafka's own classes wrote are decoded and written again as they were") {
     std::map<std::string, MessageCase, std::less<>> cases;
     for (const MessageCase& message : message_cases()) cases.emplace(message.name, message);
-    std::ifstream file(DLOG_TESTDATA "/kafka_clients_4.4.0.txt");
+    std::ifstream file(DLOG_ROOT "/src/protocol/testdata/kafka_clients_4.4.0.txt");
     REQUIRE(file.good());
     std::string name;
     std::string text;

@@ -33,7 +33,7 @@ Bytes from_hex(const std::string& hex) {
 }
 
 std::vector<ClientBatch> read_client_batches() {
-    std::FILE* file = std::fopen(DLOG_TESTDATA "/client_batches.txt", "r");
+    std::FILE* file = std::fopen(DLOG_ROOT "/src/record/testdata/client_batches.txt", "r");
     REQUIRE(file != nullptr);
     std::vector<ClientBatch> batches;
     char buffer[4096];

@@ -11,13 +11,7 @@
 
 namespace {
 
-/// The repository's root, two folders above this room.
-std::string root() {
-    const std::string room = DLOG_TESTDATA;
-    return room.substr(0, room.rfind("/src/"));
-}
-
-const std::string kPath = root() + "/docs/operations.md";
+const std::string kPath = DLOG_ROOT "/docs/operations.md";
 
 std::string read_file(const std::string& path) {
     std::ifstream file(path);

@@ -39,7 +39,7 @@ def includes(root: pathlib.Path, build: pathlib.Path) -> dict[str, list[str]]:
     for block in recorded.split("\n\n"):
         head, _, rest = block.partition("\n")
         names = [str((build / line.strip()).resolve()) for line in rest.split("\n") if line.strip()]
-        inside = [n for n in names if n.startswith(str(root))]
+        inside = [n for n in names if n.startswith(str(root)) and "/cmake_pch." not in n]
         if inside:
             found[inside[0]] = inside
     return found
