@@ -100,8 +100,10 @@ Task<Result<std::unique_ptr<storage::Log>>> open_log(ShardServices& services,
 
     // Renamed and removed segments must not come back: by then the log may have grown to where they
     // begin.
-    const bool has_unsynced = !recovered.unsynced.empty() || !recovered.repairs.empty();
-    const auto repaired = co_await folder.perform(std::move(recovered.repairs));
+    auto& repairs = recovered.repairs;
+    repairs.insert(repairs.end(), recovered.stale_indexes.begin(), recovered.stale_indexes.end());
+    const bool has_unsynced = !recovered.unsynced.empty() || !repairs.empty();
+    const auto repaired = co_await folder.perform(std::move(repairs));
     if (!repaired) co_return unexpected(cannot_open(services, folder, repaired.error()));
     if (has_unsynced) {
         const auto persisted = co_await persist(folder, std::move(recovered.unsynced));

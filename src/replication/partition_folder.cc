@@ -52,7 +52,10 @@ Task<DiskResult<void>> PartitionFolder::perform_one(storage::WriteStep step) {
         co_return co_await services_.ports.disk.truncate(std::move(file), truncate->size_bytes);
     }
     if (const auto* remove_step = std::get_if<storage::RemoveSegment>(&step)) {
-        co_return co_await remove_segment(remove_step->segment);
+        co_return co_await remove_files(remove_step->segment, true);
+    }
+    if (const auto* indexes = std::get_if<storage::RemoveIndexes>(&step)) {
+        co_return co_await remove_files(indexes->segment, false);
     }
     const auto& aside = std::get<storage::SetAsideSegment>(step);
     const std::string from = file_path(aside.segment, FileKind::kLog);
@@ -97,8 +100,9 @@ Task<DiskResult<void>> PartitionFolder::seal(storage::SealSegment step) {
     co_return {};
 }
 
-Task<DiskResult<void>> PartitionFolder::remove_segment(Offset segment) {
+Task<DiskResult<void>> PartitionFolder::remove_files(Offset segment, bool with_log) {
     for (const FileKind kind : {FileKind::kLog, FileKind::kIndex, FileKind::kTimeIndex}) {
+        if (kind == FileKind::kLog && !with_log) continue;
         const std::string path = file_path(segment, kind);
         services_.files.forget(path);
         services_.indexes.erase(path);

@@ -62,7 +62,7 @@ class PartitionFolder {
     [[nodiscard]] port::Task<port::DiskResult<void>> perform_one(storage::WriteStep step);
     [[nodiscard]] port::Task<port::DiskResult<void>> create(Offset segment);
     [[nodiscard]] port::Task<port::DiskResult<void>> seal(storage::SealSegment step);
-    [[nodiscard]] port::Task<port::DiskResult<void>> remove_segment(Offset segment);
+    [[nodiscard]] port::Task<port::DiskResult<void>> remove_files(Offset segment, bool with_log);
     [[nodiscard]] port::Task<port::DiskResult<port::FilePtr>> write_whole(std::string path,
                                                                           Buffer contents);
 

@@ -148,10 +148,10 @@ Task<Result<std::shared_ptr<const storage::SegmentIndex>>> Partition::index_for(
     const std::string path = folder_.file_path(base, storage::FileKind::kLog);
     if (const auto* known = services_.indexes.find(path)) co_return *known;
     std::shared_ptr<const storage::SegmentIndex> index = co_await folder_.read_index(base);
-    if (index == nullptr || index->covers_to().position < segment.size_bytes) {
+    const storage::IndexEntry end{segment.end_offset, segment.size_bytes};
+    if (index == nullptr || index->covers_to() != end) {
         DLOG_CO_TRY_ASSIGN(storage::SegmentIndex built,
-                           co_await build_index(storage::SegmentIndex(base),
-                                                {segment.end_offset, segment.size_bytes}));
+                           co_await build_index(storage::SegmentIndex(base), end));
         index = std::make_shared<const storage::SegmentIndex>(std::move(built));
     }
     services_.indexes.put(path, index, index->memory_bytes());

@@ -72,6 +72,7 @@ void Recovery::take_names(const std::vector<std::string>& names) {
     for (const std::string& name : names) {
         const auto parsed = parse_segment_file_name(name);
         if (parsed && parsed->kind == FileKind::kLog) listed_.push_back(parsed->base_offset);
+        if (parsed && parsed->kind != FileKind::kLog) indexed_.insert(parsed->base_offset);
         if (parsed || is_known_name(name)) continue;
         out_.notes.push_back({.kind = RecoveryNote::Kind::kForeignFile, .file = name});
     }
@@ -121,6 +122,7 @@ void Recovery::begin_from_checkpoint() {
     for (const auto& [id, state] : out_.image.producers) producers_.restore(id, state);
     check_names_against_checkpoint();
 
+    first_read_ = active().base_offset;
     index_ = SegmentIndex(active());
     if (!is_listed(active().base_offset)) {
         if (!active().is_empty()) return lose_active(DamageReason::kMissingFile);
@@ -423,6 +425,9 @@ RecoveredLog Recovery::finish() {
         index_ = SegmentIndex(active());
     }
     out_.active_index = std::move(index_);
+    for (auto at = indexed_.lower_bound(first_read_); at != indexed_.end(); ++at) {
+        out_.stale_indexes.push_back({*at});
+    }
     out_.image.epochs.assign(epochs_.entries().begin(), epochs_.entries().end());
     out_.image.producers = producers_.states();
     out_.image.is_clean = !out_.needs_checkpoint;

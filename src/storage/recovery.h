@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -62,6 +63,10 @@ struct RecoveredLog {
     bool has_active_file = false;
     /// To be performed before the log is used.
     std::vector<WriteStep> repairs;
+    /// Indexes of segments that were read, or are none any longer: to be removed before the log is
+    /// used, and the folder synced. They may tell of what was cut off or lost, and a segment that
+    /// goes on growing may be sealed without being indexed anew.
+    std::vector<RemoveIndexes> stale_indexes;
     /// What may not be on stable storage yet and could still vanish. Write it anew, then sync it
     /// and the folder, before the log is used: if an earlier process saw a sync of it fail, another
     /// sync alone would not write what the system's cache counts as written.
@@ -131,6 +136,8 @@ class Recovery {
     bool has_checkpoint_ = false;
     bool is_checkpoint_damaged_ = false;
     std::vector<Offset> listed_;  ///< Base offsets of the .log files there are, ascending.
+    std::set<Offset> indexed_;    ///< Base offsets of the index files there are.
+    Offset first_read_{0};        ///< The checkpoint vouches for the segments before this one.
     RecoveredLog out_;
     EpochList epochs_;
     ProducerTable producers_;

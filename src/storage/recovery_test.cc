@@ -398,6 +398,24 @@ TEST_CASE("an empty folder, or none, gives an empty log") {
     CHECK(partition.log().persisted_offset() == Offset{1});
 }
 
+TEST_CASE("an index from the recovery point on is removed: its segment may be another one now") {
+    TestPartition partition = filled(40, 40);
+    const auto image = decode_checkpoint(partition.folder.checkpoint->view());
+    REQUIRE(image.has_value());
+    const Offset first_read = image->segments.back().base_offset;
+    auto& indexes = partition.folder.indexes;
+    const std::size_t vouched_for =
+        static_cast<std::size_t>(std::distance(indexes.begin(), indexes.lower_bound(first_read)));
+    REQUIRE(vouched_for > 0);
+    REQUIRE(indexes.size() > vouched_for);
+    // Of a segment that is gone, and whose offsets will be given out again.
+    indexes.emplace(Offset{80}, indexes.begin()->second);
+    partition.recover();
+    CHECK(indexes.size() == vouched_for);
+    CHECK(indexes.lower_bound(first_read) == indexes.end());
+    CHECK(partition.read_all(Offset{0}, kFar).next_offset == Offset{80});
+}
+
 TEST_CASE("the index of the active segment is completed when somebody reads from before it") {
     TestPartition partition = filled(40, 10, 1 << 20);
     partition.recover();

@@ -86,6 +86,8 @@ class TestFolder {
         } else if (const auto* remove = std::get_if<RemoveSegment>(&step)) {
             take_name(remove->segment);
             indexes.erase(remove->segment);
+        } else if (const auto* stale = std::get_if<RemoveIndexes>(&step)) {
+            indexes.erase(stale->segment);
         } else if (const auto* away = std::get_if<SetAsideSegment>(&step)) {
             take_name(away->segment);
             aside.insert(away->segment);

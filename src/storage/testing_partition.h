@@ -87,6 +87,7 @@ class TestPartition {
         }
         recovered = recovery.finish();
         for (const WriteStep& step : recovered.repairs) folder.perform(step);
+        for (const RemoveIndexes& stale : recovered.stale_indexes) folder.perform(stale);
         std::vector<Offset> unsynced;
         for (const UnsyncedPart& part : recovered.unsynced) unsynced.push_back(part.segment);
         folder.sync(unsynced, true);

@@ -39,12 +39,17 @@ struct TruncateSegment {
 struct RemoveSegment {
     Offset segment;
 };
+/// Remove the segment's .index and .timeindex, those that exist: they may tell of bytes that are
+/// no longer there.
+struct RemoveIndexes {
+    Offset segment;
+};
 /// Rename the segment's .log to <name>.aside: it cannot be part of the log, but a human may want
 /// it.
 struct SetAsideSegment {
     Offset segment;
 };
 using WriteStep = std::variant<CreateSegment, WriteBytes, SealSegment, TruncateSegment,
-                               RemoveSegment, SetAsideSegment>;
+                               RemoveSegment, RemoveIndexes, SetAsideSegment>;
 
 }  // namespace dlog::storage
