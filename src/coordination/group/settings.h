@@ -1,0 +1,33 @@
+/// What groups are configured with. Comments give Kafka's names.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/time.h"
+
+namespace dlog::coordination {
+
+/// KIP-848: into which protocol a group may change while it has members.
+enum class MigrationPolicy : std::uint8_t { kDisabled, kUpgrade, kDowngrade, kBidirectional };
+
+struct GroupSettings {
+    Duration initial_rebalance_delay = seconds(3);   ///< group.initial.rebalance.delay.ms
+    Duration session_timeout_min = seconds(6);       ///< group.min.session.timeout.ms
+    Duration session_timeout_max = seconds(1800);    ///< group.max.session.timeout.ms
+    std::int32_t size_max = INT32_MAX;               ///< group.max.size
+    std::int32_t metadata_bytes_max = 4096;          ///< offset.metadata.max.bytes
+    Duration offsets_retention = seconds(604'800);   ///< offsets.retention.minutes
+    Duration offsets_check_interval = seconds(600);  ///< offsets.retention.check.interval.ms
+
+    Duration consumer_session_timeout = seconds(45);    ///< group.consumer.session.timeout.ms
+    Duration consumer_heartbeat_interval = seconds(5);  ///< group.consumer.heartbeat.interval.ms
+    std::int32_t consumer_size_max = INT32_MAX;         ///< group.consumer.max.size
+    /// group.consumer.assignors; the first is the default.
+    std::vector<std::string> consumer_assignors = {"uniform", "range"};
+    /// group.consumer.migration.policy
+    MigrationPolicy migration = MigrationPolicy::kBidirectional;
+};
+
+}  // namespace dlog::coordination
