@@ -24,6 +24,21 @@ constexpr ConfigDefinition kNodeSettings[] = {
     {"delete.topic.enable", ConfigType::kBoolean, "true", "Whether topics can be deleted."},
     {"fetch.max.bytes", ConfigType::kInt, "57671680", "The most that one fetch is answered with.",
      1024, INT32_MAX},
+    {"group.consumer.heartbeat.interval.ms", ConfigType::kInt, "5000",
+     "How often members of the new consumer protocol are told to send a heartbeat.", 1, INT32_MAX},
+    {"group.consumer.max.size", ConfigType::kInt, "2147483647",
+     "The most members that a group of the new consumer protocol may have.", 1, INT32_MAX},
+    {"group.consumer.session.timeout.ms", ConfigType::kInt, "45000",
+     "A member of the new consumer protocol is taken out after this time without a heartbeat.", 1,
+     INT32_MAX},
+    {"group.initial.rebalance.delay.ms", ConfigType::kInt, "3000",
+     "How long a new group waits for more members before its first rebalance.", 0, INT32_MAX},
+    {"group.max.session.timeout.ms", ConfigType::kInt, "1800000",
+     "The longest session timeout that a member may ask for.", 1, INT32_MAX},
+    {"group.max.size", ConfigType::kInt, "2147483647", "The most members that a group may have.", 1,
+     INT32_MAX},
+    {"group.min.session.timeout.ms", ConfigType::kInt, "6000",
+     "The shortest session timeout that a member may ask for.", 1, INT32_MAX},
     {"log.flush.offset.checkpoint.interval.ms", ConfigType::kInt, "5000",
      "How often the point from which a start must recover is written down.", 1, INT32_MAX},
     {"log.retention.check.interval.ms", ConfigType::kLong, "300000",
@@ -34,6 +49,18 @@ constexpr ConfigDefinition kNodeSettings[] = {
      "Incremental fetch sessions of each core.", 0, INT32_MAX},
     {"num.partitions", ConfigType::kInt, "1",
      "The number of partitions of a topic that is made without saying.", 1, INT32_MAX},
+    {"offset.metadata.max.bytes", ConfigType::kInt, "4096",
+     "The most text that may be committed with an offset.", 0, INT32_MAX},
+    {"offsets.retention.check.interval.ms", ConfigType::kLong, "600000",
+     "How often committed offsets are looked at for removal.", 1},
+    {"offsets.retention.minutes", ConfigType::kInt, "10080",
+     "Committed offsets of a group without members are forgotten after this time.", 1, INT32_MAX},
+    {"offsets.topic.num.partitions", ConfigType::kInt, "50",
+     "The partitions of __consumer_offsets when it is made.", 1, 10'000},
+    {"offsets.topic.replication.factor", ConfigType::kInt, "1",
+     "The replicas of __consumer_offsets when it is made.", 1, INT16_MAX},
+    {"offsets.topic.segment.bytes", ConfigType::kInt, "104857600",
+     "The segment size of __consumer_offsets when it is made.", 1'048'576, INT32_MAX},
     {"queued.max.request.bytes", ConfigType::kLong, "536870912",
      "Memory for large request frames, for each core.", 1},
     {"socket.request.max.bytes", ConfigType::kInt, "104857600",
@@ -78,6 +105,25 @@ void read_ms(const ConfigMap& settings, std::string_view name, Duration& into) {
     into = milliseconds(std::min(ms, INT64_MAX / 1'000'000));
 }
 
+void read_group_settings(const ConfigMap& settings, NodeConfig& config) {
+    coordination::GroupSettings& groups = config.groups;
+    read_ms(settings, "group.consumer.heartbeat.interval.ms", groups.consumer_heartbeat_interval);
+    read(settings, "group.consumer.max.size", groups.consumer_size_max);
+    read_ms(settings, "group.consumer.session.timeout.ms", groups.consumer_session_timeout);
+    read_ms(settings, "group.initial.rebalance.delay.ms", groups.initial_rebalance_delay);
+    read_ms(settings, "group.max.session.timeout.ms", groups.session_timeout_max);
+    read(settings, "group.max.size", groups.size_max);
+    read_ms(settings, "group.min.session.timeout.ms", groups.session_timeout_min);
+    read(settings, "offset.metadata.max.bytes", groups.metadata_bytes_max);
+    read_ms(settings, "offsets.retention.check.interval.ms", groups.offsets_check_interval);
+    std::int64_t minutes = groups.offsets_retention.ms() / 60'000;
+    read(settings, "offsets.retention.minutes", minutes);
+    groups.offsets_retention = seconds(minutes * 60);
+    read(settings, "offsets.topic.num.partitions", config.offsets_topic_partitions);
+    read(settings, "offsets.topic.replication.factor", config.offsets_topic_replication_factor);
+    read(settings, "offsets.topic.segment.bytes", config.offsets_topic_segment_bytes);
+}
+
 std::expected<void, std::string> check_settings(const ConfigMap& settings) {
     const std::vector<BrokerSetting> known = broker_settings();
     for (const auto& [name, value] : settings) {
@@ -120,6 +166,7 @@ std::expected<void, std::string> apply_settings(NodeConfig& config) {
     read(settings, "default.replication.factor", config.default_replication_factor);
     read(settings, "delete.topic.enable", config.delete_topic_enable);
     read(settings, "fetch.max.bytes", config.fetch_bytes_max);
+    read_group_settings(settings, config);
     read_ms(settings, "log.flush.offset.checkpoint.interval.ms", config.checkpoint_interval);
     read_ms(settings, "log.retention.check.interval.ms", config.retention_interval);
     read(settings, "max.connections", config.connections_max);

@@ -1,20 +1,17 @@
 #include "broker/controller.h"
 
-#include <cstring>
 #include <utility>
 
 #include "base/assert.h"
 #include "base/log.h"
-#include "base/result.h"
 #include "broker/core.h"
 #include "broker/install.h"
+#include "broker/log_replay.h"
 #include "broker/node_config.h"
 #include "metadata/records.h"
 #include "metadata/topic_name.h"
-#include "port/disk.h"
 #include "port/entropy.h"
 #include "record/builder.h"
-#include "record/reader.h"
 
 namespace dlog::broker {
 
@@ -26,7 +23,6 @@ namespace {
 
 /// The metadata log's own topic id, as Kafka has it.
 constexpr TopicId kMetadataTopicId{0, 1};
-constexpr std::size_t kReplayBytes = 1 << 20;
 
 storage::LogConfig metadata_log_config() {
     storage::LogConfig config;
@@ -42,30 +38,6 @@ TopicId random_topic_id(port::Entropy& entropy) {
     // Zero means "none", and one is the metadata log.
     while (id.high == 0) id = TopicId{entropy.next(), entropy.next()};
     return id;
-}
-
-/// The bytes of a read in one piece.
-port::Task<std::expected<Buffer, std::string>> gather(port::Disk& disk,
-                                                      replication::ReadResult read) {
-    Buffer all = Buffer::allocate(read.size_bytes);
-    std::size_t at = 0;
-    for (port::OutPart& part : read.parts) {
-        if (const auto* buffer = std::get_if<Buffer>(&part)) {
-            std::memcpy(all.mutable_data() + at, buffer->data(), buffer->size());
-            at += buffer->size();
-            continue;
-        }
-        const auto& range = std::get<port::FileRange>(part);
-        const auto count = co_await disk.read(range.file, range.position,
-                                              all.mutable_view().subspan(at, range.length));
-        if (!count) {
-            co_return std::unexpected(std::string(port::disk_error_name(count.error())));
-        }
-        if (*count != range.length) co_return std::unexpected(std::string("the file is too short"));
-        at += *count;
-    }
-    DLOG_ASSERT(at == all.size(), at, all.size());
-    co_return all;
 }
 
 }  // namespace
@@ -84,58 +56,20 @@ port::Task<std::expected<void, std::string>> Controller::open(LeaderEpoch epoch)
 }
 
 port::Task<std::expected<void, std::string>> Controller::replay() {
-    Offset next = log_->log_start_offset();
-    while (next < log_->high_watermark()) {
-        const replication::ReadRequest request{
-            .from = next, .max_bytes = kReplayBytes, .at_least_one = true};
-        auto read = log_->read_now(request);
-        if (!read) read = co_await log_->read(request);
-        if (!*read) {
-            co_return std::unexpected("the metadata log cannot be read at offset " +
-                                      std::to_string(next.value) + ": " +
-                                      std::string(replication::error_name(read->error())));
-        }
-        auto bytes = co_await gather(core_.ports.disk, **std::move(read));
-        if (!bytes) co_return std::unexpected("the metadata log cannot be read: " + bytes.error());
-        DLOG_CO_TRY_ASSIGN(const Offset after, fold_batches(bytes->view()));
-        if (after <= next) {
-            co_return std::unexpected("the metadata log does not go on at offset " +
-                                      std::to_string(next.value));
-        }
-        next = after;
-    }
+    auto replayed =
+        co_await replay_log(core_, log_, [this](const record::Record& one) { return fold(one); });
+    if (!replayed) co_return std::unexpected("the metadata log: " + replayed.error());
     co_return {};
 }
 
-std::expected<Offset, std::string> Controller::fold_batches(ByteView bytes) {
-    Offset next = kNoOffset;
-    record::BatchSplitter batches(bytes);
-    while (true) {
-        auto batch = batches.next();
-        if (!batch || !*batch) break;  // The last batch may be cut short: the next read has it.
-        auto reader = record::BatchReader::open((*batch)->bytes, core_.scratch);
-        if (!reader) return std::unexpected(std::string(record::error_text(reader.error())));
-        record::Record one;
-        while (true) {
-            const auto has_record = reader->next(one);
-            if (!has_record) {
-                return std::unexpected(std::string(record::error_text(has_record.error())));
-            }
-            if (!*has_record) break;
-            auto known = metadata::decode_record(one.value.value_or(ByteView{}));
-            if (!known) {
-                return std::unexpected("the metadata record at offset " +
-                                       std::to_string(one.offset.value) +
-                                       " is not of this version of dlog: " + known.error().text());
-            }
-            if (const auto* removal = std::get_if<metadata::RemoveTopicRecord>(&*known)) {
-                note_deleted(removal->topic_id);
-            }
-            state_.apply(*known);
-        }
-        next = reader->header().next_offset();
+std::expected<void, std::string> Controller::fold(const record::Record& one) {
+    auto known = metadata::decode_record(one.value.value_or(ByteView{}));
+    if (!known) return std::unexpected(known.error().text());
+    if (const auto* removal = std::get_if<metadata::RemoveTopicRecord>(&*known)) {
+        note_deleted(removal->topic_id);
     }
-    return next;
+    state_.apply(*known);
+    return {};
 }
 
 void Controller::note_deleted(TopicId id) {

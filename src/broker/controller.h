@@ -15,6 +15,7 @@
 #include "metadata/state.h"
 #include "port/sync.h"
 #include "port/task.h"
+#include "record/reader.h"
 #include "replication/partition.h"
 
 namespace dlog::broker {
@@ -61,7 +62,7 @@ class Controller {
     [[nodiscard]] port::Task<Outcome> commit(std::vector<metadata::Record> records);
     [[nodiscard]] port::Task<void> publish();
     [[nodiscard]] port::Task<std::expected<void, std::string>> replay();
-    [[nodiscard]] std::expected<Offset, std::string> fold_batches(ByteView bytes);
+    [[nodiscard]] std::expected<void, std::string> fold(const record::Record& one);
     void note_deleted(TopicId id);
     [[nodiscard]] metadata::Defaults defaults() const;
 

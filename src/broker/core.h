@@ -26,6 +26,7 @@ namespace dlog::broker {
 
 class ClientConnection;
 class Controller;
+class Groups;
 struct Core;
 
 inline constexpr CoreId kControllerCore{0};
@@ -73,6 +74,8 @@ struct Core {
     NodeShared& shared;
     replication::Shard shard;
     ViewPtr view;
+    /// The coordinators of the groups whose records lie on this core.
+    Groups* groups = nullptr;
     FetchSessionCache sessions;
     MemoryBudget budget;
     CoreMetrics metrics;

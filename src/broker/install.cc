@@ -7,6 +7,7 @@
 #include "base/assert.h"
 #include "base/log.h"
 #include "broker/core.h"
+#include "broker/groups.h"
 #include "broker/leftovers.h"
 #include "replication/partition.h"
 
@@ -113,15 +114,26 @@ port::Task<void> open_on(Core* home, Core* owner, const Changes* changes, port::
     co_await port::hop(owner->ports.spawn, home->id());
 }
 
-port::Task<void> switch_on(Core* home, Core* owner, const Changes* changes, ViewPtr next) {
+port::Task<void> switch_on(Core* home, Core* owner, const Changes* changes, ViewPtr next,
+                           const std::vector<std::string>* deleted_topics) {
     co_await port::hop(home->ports.spawn, owner->id());
     owner->view = std::move(next);
     for (const Place& place : changes->reconfigured) {
         owner->shard.set_config(place.topic->topic->id, PartitionId(place.partition),
                                 place.topic->log_config);
     }
+    owner->groups->view_changed(*deleted_topics);
     co_await remove_partitions(*owner, changes->removed);
     co_await port::hop(owner->ports.spawn, home->id());
+}
+
+std::vector<std::string> deleted_topics(const View* old, const View& next) {
+    std::vector<std::string> names;
+    if (old == nullptr) return names;
+    for (const auto& [name, state] : old->state().topics()) {
+        if (next.find(state->id) == nullptr) names.push_back(name);
+    }
+    return names;
 }
 
 }  // namespace
@@ -136,12 +148,11 @@ port::Task<void> install_view(Core& controller_core, ViewPtr old, ViewPtr next) 
             open_on(&controller_core, cores[i], &changes[i], &opening));
     }
     while (opening.held() > 0) co_await opening.left().wait();
+    const std::vector<std::string> deleted = deleted_topics(old.get(), *next);
     for (std::size_t i = 0; i < cores.size(); ++i) {
-        co_await switch_on(&controller_core, cores[i], &changes[i], next);
+        co_await switch_on(&controller_core, cores[i], &changes[i], next, &deleted);
     }
-    if (old == nullptr) co_return;
-    for (const auto& [name, state] : old->state().topics()) {
-        if (next->find(state->id) != nullptr) continue;
+    for (const std::string& name : deleted) {
         co_await remove_topic_folder(controller_core.ports, controller_core.config.data_dir, name);
     }
 }

@@ -62,6 +62,12 @@ constexpr Series kSeries[] = {
      &CoreMetrics::damaged_ranges},
     {"dlog_log_deleted_segments_total", "counter", "Segments removed by retention.",
      &CoreMetrics::deleted_segments},
+    {"dlog_groups", "gauge", "Consumer groups that this node coordinates.", &CoreMetrics::groups},
+    {"dlog_group_members", "gauge", "Members of those groups.", &CoreMetrics::group_members},
+    {"dlog_group_offsets", "gauge", "Offsets that groups have committed.",
+     &CoreMetrics::group_offsets},
+    {"dlog_group_rebalances_total", "counter", "Rebalances that groups have completed.",
+     &CoreMetrics::group_rebalances},
 };
 
 void append_head(std::string& out, std::string_view name, std::string_view type,

@@ -64,6 +64,10 @@ struct CoreMetrics {
     std::uint64_t segments = 0;
     std::uint64_t damaged_ranges = 0;
     std::uint64_t deleted_segments = 0;
+    std::uint64_t groups = 0;
+    std::uint64_t group_members = 0;
+    std::uint64_t group_offsets = 0;
+    std::uint64_t group_rebalances = 0;
     LatencyHistogram produce_latency;
     LatencyHistogram fetch_latency;
 

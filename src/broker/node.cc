@@ -11,6 +11,7 @@
 #include "broker/controller.h"
 #include "broker/core.h"
 #include "broker/data_folder.h"
+#include "broker/groups.h"
 #include "broker/leftovers.h"
 #include "broker/metrics.h"
 
@@ -21,6 +22,8 @@ struct Node::Impl {
     NodeShared shared;
     std::vector<std::unique_ptr<Core>> cores;
     std::unique_ptr<Controller> controller;
+    /// By core.
+    std::vector<std::unique_ptr<Groups>> groups;
     DataFolder folder;
     /// By core; each is touched on its own.
     std::vector<port::ListenerPtr> listeners;
@@ -121,6 +124,13 @@ port::Task<void> begin_accepting(Core* home, Core* core, port::ListenerPtr* list
     co_await port::hop(core->ports.spawn, home->id());
 }
 
+/// Lets go of everyone who waits for a group of this core, on whichever core they came.
+port::Task<void> stop_groups(Core* home, Core* core) {
+    co_await port::hop(home->ports.spawn, core->id());
+    co_await core->groups->stop();
+    co_await port::hop(core->ports.spawn, home->id());
+}
+
 /// Ends one core's connections and waits until nothing of them is under way.
 port::Task<void> stop_serving(Core* home, Core* core, port::ListenerPtr* listener) {
     co_await port::hop(home->ports.spawn, core->id());
@@ -159,6 +169,11 @@ port::Task<CoreMetrics> metrics_of(Core* home, Core* core) {
     metrics.segments = shard.segments;
     metrics.damaged_ranges = shard.damaged_ranges;
     metrics.deleted_segments = shard.deleted_segments;
+    const coordination::GroupCounts groups = core->groups->counts();
+    metrics.groups = groups.groups;
+    metrics.group_members = groups.members;
+    metrics.group_offsets = groups.offsets;
+    metrics.group_rebalances = groups.rebalances;
     metrics.fetch_sessions = core->sessions.size();
     metrics.fetch_session_evictions = core->sessions.evictions();
     co_await port::hop(core->ports.spawn, home->id());
@@ -173,7 +188,10 @@ Node::Node(std::span<const port::Ports> cores, NodeConfig config)
     impl_->config = std::move(config);
     for (const port::Ports& ports : cores) {
         impl_->cores.push_back(std::make_unique<Core>(ports, impl_->config, impl_->shared));
-        impl_->shared.cores.push_back(impl_->cores.back().get());
+        Core& core = *impl_->cores.back();
+        impl_->shared.cores.push_back(&core);
+        impl_->groups.push_back(std::make_unique<Groups>(core));
+        core.groups = impl_->groups.back().get();
     }
     impl_->listeners.resize(cores.size());
     impl_->controller = std::make_unique<Controller>(impl_->controller_core());
@@ -235,6 +253,7 @@ port::Task<void> Node::stop() {
     Core& home = self.controller_core();
     self.is_ready = false;
     if (!self.is_started) co_return;
+    for (const auto& core : self.cores) co_await stop_groups(&home, core.get());
     for (std::size_t i = 0; i < self.cores.size(); ++i) {
         co_await stop_serving(&home, self.cores[i].get(), &self.listeners[i]);
     }

@@ -8,6 +8,7 @@
 
 #include "base/ids.h"
 #include "base/time.h"
+#include "coordination/group/settings.h"
 #include "metadata/config_definition.h"
 #include "port/net.h"
 
@@ -46,6 +47,11 @@ struct NodeConfig {
     std::int32_t fetch_bytes_max = 57'671'680;     ///< fetch.max.bytes
     std::uint32_t fetch_session_slots_max = 1000;  ///< max.incremental.fetch.session.cache.slots
     std::int32_t producer_id_block_size = 1000;
+
+    coordination::GroupSettings groups;
+    std::int32_t offsets_topic_partitions = 50;              ///< offsets.topic.num.partitions
+    std::int16_t offsets_topic_replication_factor = 1;       ///< offsets.topic.replication.factor
+    std::int32_t offsets_topic_segment_bytes = 104'857'600;  ///< offsets.topic.segment.bytes
 
     std::size_t tail_bytes = 64 << 20;           ///< Newest batches in memory, per core.
     std::size_t open_files_max = 4096;           ///< Segment files kept open, per core.

@@ -24,7 +24,7 @@ TopicViewPtr make_topic_view(const metadata::TopicPtr& topic, const metadata::Co
 
 View::View(metadata::Image image, const metadata::ConfigMap& settings, std::uint32_t core_count,
            const View* previous)
-    : image_(std::move(image)) {
+    : image_(std::move(image)), version_(previous == nullptr ? 1 : previous->version_ + 1) {
     DLOG_ASSERT(core_count > 0);
     by_id_.reserve(image_->topics().size());
     by_name_.reserve(image_->topics().size());

@@ -45,6 +45,8 @@ class View {
          const View* previous);
 
     [[nodiscard]] const metadata::State& state() const { return *image_; }
+    /// Counts the views of this start.
+    [[nodiscard]] std::uint64_t version() const { return version_; }
     [[nodiscard]] const TopicView* find(std::string_view name) const;
     [[nodiscard]] const TopicView* find(TopicId id) const;
     [[nodiscard]] const std::unordered_map<TopicId, TopicViewPtr, IdHash>& topics() const {
@@ -60,6 +62,7 @@ class View {
     };
 
     metadata::Image image_;
+    std::uint64_t version_;
     std::unordered_map<TopicId, TopicViewPtr, IdHash> by_id_;
     /// The names live in the topics.
     std::unordered_map<std::string_view, const TopicView*, NameHash, std::equal_to<>> by_name_;

@@ -20,5 +20,18 @@ port::Task<Response> handle_describe_configs(Request request);
 port::Task<Response> handle_describe_cluster(Request request);
 port::Task<Response> handle_describe_topic_partitions(Request request);
 port::Task<Response> handle_init_producer_id(Request request);
+port::Task<Response> handle_find_coordinator(Request request);
+port::Task<Response> handle_join_group(Request request);
+port::Task<Response> handle_sync_group(Request request);
+port::Task<Response> handle_heartbeat(Request request);
+port::Task<Response> handle_leave_group(Request request);
+port::Task<Response> handle_offset_commit(Request request);
+port::Task<Response> handle_offset_fetch(Request request);
+port::Task<Response> handle_offset_delete(Request request);
+port::Task<Response> handle_describe_groups(Request request);
+port::Task<Response> handle_list_groups(Request request);
+port::Task<Response> handle_delete_groups(Request request);
+port::Task<Response> handle_consumer_group_heartbeat(Request request);
+port::Task<Response> handle_consumer_group_describe(Request request);
 
 }  // namespace dlog::broker

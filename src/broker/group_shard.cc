@@ -1,0 +1,238 @@
+#include "broker/group_shard.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/assert.h"
+#include "base/log.h"
+#include "broker/core.h"
+#include "broker/errors.h"
+#include "broker/group_topics.h"
+#include "broker/log_replay.h"
+#include "port/entropy.h"
+#include "port/spawn.h"
+#include "record/builder.h"
+
+namespace dlog::broker {
+
+using coordination::Effects;
+using coordination::GroupRecord;
+using coordination::Input;
+using coordination::Reply;
+using protocol::ErrorCode;
+
+namespace {
+
+/// Between attempts to fold a log that cannot be read.
+constexpr Duration kReloadInterval = seconds(10);
+/// A coordinator that asks to be woken in the past is woken this much later all the same.
+constexpr Duration kWakePause = milliseconds(1);
+
+/// Kafka's translation of what goes wrong with a group's records.
+ErrorCode group_error_of(replication::Error error) {
+    switch (error) {
+        case replication::Error::kBatchTooLarge:
+            return ErrorCode::kUnknownServerError;
+        case replication::Error::kClosed:
+            return ErrorCode::kNotCoordinator;
+        default:
+            return ErrorCode::kCoordinatorNotAvailable;
+    }
+}
+
+}  // namespace
+
+GroupShard::GroupShard(Core& core, TopicId topic, PartitionId partition, port::Gate& work)
+    : core_(core), topic_(topic), partition_(partition), work_(work), alarm_(*this) {}
+
+GroupShard::~GroupShard() {
+    DLOG_ASSERT(waiters_.empty(), waiters_.size());
+}
+
+void GroupShard::start() {
+    DLOG_ASSERT(phase_ == Phase::kLoading && coordinator_ == nullptr);
+    core_.ports.spawn.spawn(load(shared_from_this()));
+}
+
+void GroupShard::stop() {
+    const std::shared_ptr<GroupShard> self = shared_from_this();
+    phase_ = Phase::kStopped;
+    refuse_all(ErrorCode::kNotCoordinator);
+    stopped_.notify_all();
+}
+
+port::Task<void> GroupShard::load(std::shared_ptr<GroupShard> self) {
+    const port::Gate::Hold hold = self->work_.enter();
+    while (true) {
+        const auto folded = co_await self->fold_log();
+        if (self->phase_ == Phase::kStopped) co_return;
+        if (folded) break;
+        self->core_.ports.log.error(
+            "the groups of a partition cannot be read and are not served until they can",
+            {{"topic", kOffsetsTopicName},
+             {"partition", self->partition_},
+             {"error", folded.error()}});
+        self->phase_ = Phase::kUnavailable;
+        self->coordinator_.reset();
+        co_await self->stopped_.wait_until(self->core_.ports.clock,
+                                           self->core_.ports.clock.now() + kReloadInterval);
+        if (self->phase_ == Phase::kStopped) co_return;
+        self->phase_ = Phase::kLoading;
+    }
+    self->phase_ = Phase::kServing;
+    const ViewTopics topics(*self->core_.view);
+    self->take(self->coordinator_->begin({.instant = self->core_.ports.clock.now(),
+                                          .wall = self->core_.ports.clock.wall_now(),
+                                          .topics = topics}));
+}
+
+port::Task<std::expected<void, std::string>> GroupShard::fold_log() {
+    log_ = core_.shard.find(topic_, partition_);
+    if (log_ == nullptr) co_return std::unexpected(std::string("the partition is not open"));
+    coordinator_ = std::make_unique<coordination::Coordinator>(core_.config.groups,
+                                                               core_.ports.entropy.next());
+    co_return co_await replay_log(core_, log_, [this](const record::Record& one) {
+        return coordinator_->replay(one.key.value_or(ByteView{}), !one.value.has_value(),
+                                    one.value.value_or(ByteView{}));
+    });
+}
+
+port::Task<GroupAnswer> GroupShard::ask(Input input) {
+    if (phase_ == Phase::kLoading) co_return std::unexpected(ErrorCode::kCoordinatorLoadInProgress);
+    if (phase_ == Phase::kStopped) co_return std::unexpected(ErrorCode::kNotCoordinator);
+    if (phase_ != Phase::kServing) co_return std::unexpected(ErrorCode::kCoordinatorNotAvailable);
+    const std::shared_ptr<GroupShard> self = shared_from_this();
+    const port::Gate::Hold hold = work_.enter();
+    const coordination::Ticket ticket = next_ticket_++;
+    std::visit(
+        [ticket](auto& one) {
+            if constexpr (requires { one.ticket; }) one.ticket = ticket;
+        },
+        input);
+    Waiter waiter;
+    waiters_.emplace(ticket, &waiter);
+    step(input);
+    while (!waiter.is_answered) co_await waiter.answered.wait();
+    co_return std::move(waiter.answer);
+}
+
+void GroupShard::topics_changed(const std::vector<std::string>& deleted) {
+    if (phase_ != Phase::kServing) return;
+    const std::shared_ptr<GroupShard> self = shared_from_this();
+    step(coordination::TopicsDeleted{.names = deleted});
+}
+
+void GroupShard::tick() {
+    if (phase_ != Phase::kServing) return;
+    const std::shared_ptr<GroupShard> self = shared_from_this();
+    step(coordination::Tick{});
+}
+
+void GroupShard::step(const Input& input) {
+    DLOG_ASSERT(phase_ == Phase::kServing && coordinator_ != nullptr);
+    const ViewTopics topics(*core_.view);
+    take(coordinator_->step({.instant = core_.ports.clock.now(),
+                             .wall = core_.ports.clock.wall_now(),
+                             .topics = topics},
+                            input));
+}
+
+void GroupShard::take(Effects effects) {
+    set_alarm(effects.wake_at);
+    if (effects.records.empty() && records_.empty() && !is_writing_) {
+        return send(std::move(effects.replies));
+    }
+    std::ranges::move(effects.records, std::back_inserter(records_));
+    std::ranges::move(effects.replies, std::back_inserter(replies_));
+    if (!is_writing_) core_.ports.spawn.spawn(write_decided(shared_from_this()));
+}
+
+port::Task<void> GroupShard::write_decided(std::shared_ptr<GroupShard> self) {
+    DLOG_ASSERT(!self->is_writing_);
+    const port::Gate::Hold hold = self->work_.enter();
+    self->is_writing_ = true;
+    while (!self->records_.empty() || !self->replies_.empty()) {
+        const std::vector<GroupRecord> records = std::exchange(self->records_, {});
+        std::vector<Reply> replies = std::exchange(self->replies_, {});
+        if (!records.empty()) {
+            const ErrorCode code = co_await self->write(records);
+            if (code != ErrorCode::kNone) {
+                self->is_writing_ = false;
+                self->fail(code);
+                co_return;
+            }
+        }
+        self->send(std::move(replies));
+    }
+    self->is_writing_ = false;
+}
+
+port::Task<ErrorCode> GroupShard::write(std::vector<GroupRecord> records) {
+    const Timestamp now = core_.ports.clock.wall_now();
+    record::BatchBuilder builder(record::BatchSpec{});
+    for (const GroupRecord& one : records) {
+        std::optional<ByteView> value;
+        if (!one.is_tombstone) value = one.value.view();
+        builder.append(now, one.key.view(), value);
+    }
+    auto batch = builder.build();
+    if (!batch) co_return ErrorCode::kUnknownServerError;
+    const replication::PartitionPtr log = log_;
+    const auto admitted = log->append(*std::move(batch), now);
+    if (!admitted) co_return group_error_of(admitted.error());
+    const auto committed = co_await log->committed(*admitted);
+    co_return committed ? ErrorCode::kNone : group_error_of(committed.error());
+}
+
+void GroupShard::send(std::vector<Reply> replies) {
+    for (Reply& reply : replies) {
+        const auto found = waiters_.find(reply.ticket);
+        if (found == waiters_.end()) continue;  // It was refused meanwhile.
+        Waiter& waiter = *found->second;
+        waiters_.erase(found);
+        waiter.answer = std::move(reply);
+        waiter.is_answered = true;
+        waiter.answered.notify_all();
+    }
+}
+
+void GroupShard::fail(ErrorCode code) {
+    if (phase_ == Phase::kStopped) return refuse_all(code);
+    core_.ports.log.error("the decisions of a group coordinator could not be written",
+                          {{"topic", kOffsetsTopicName},
+                           {"partition", partition_},
+                           {"error", protocol::error_code_name(code)}});
+    phase_ = Phase::kLoading;
+    coordinator_.reset();
+    refuse_all(code);
+    if (phase_ == Phase::kLoading) start();
+}
+
+void GroupShard::refuse_all(ErrorCode code) {
+    if (alarm_.is_armed()) core_.ports.clock.disarm(alarm_);
+    records_.clear();
+    replies_.clear();
+    while (!waiters_.empty()) {
+        Waiter& waiter = *waiters_.begin()->second;
+        waiters_.erase(waiters_.begin());
+        waiter.answer = std::unexpected(code);
+        waiter.is_answered = true;
+        waiter.answered.notify_all();
+    }
+}
+
+/// An alarm that comes too early does no harm, so only an earlier one is set anew.
+void GroupShard::set_alarm(Instant wake_at) {
+    if (wake_at == kNever) return;
+    if (alarm_.is_armed()) {
+        if (alarm_.deadline() <= wake_at) return;
+        core_.ports.clock.disarm(alarm_);
+    }
+    core_.ports.clock.arm(alarm_, std::max(wake_at, core_.ports.clock.now() + kWakePause));
+}
+
+coordination::GroupCounts GroupShard::counts() const {
+    return coordinator_ == nullptr ? coordination::GroupCounts{} : coordinator_->counts();
+}
+
+}  // namespace dlog::broker
