@@ -3,6 +3,10 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -162,4 +166,43 @@ func (f franz) offsetAt(topic string, millis int64) (int64, error) {
 	}
 	offset, _ := listed.Lookup(topic, 0)
 	return offset.Offset, offset.Err
+}
+
+func (f franz) group(topic, group string, ended context.Context) error {
+	var guard sync.Mutex
+	owned := map[int32]bool{}
+	change := func(has bool) func(context.Context, *kgo.Client, map[string][]int32) {
+		return func(_ context.Context, _ *kgo.Client, changed map[string][]int32) {
+			guard.Lock()
+			defer guard.Unlock()
+			for _, partition := range changed[topic] {
+				if has {
+					owned[partition] = true
+				} else {
+					delete(owned, partition)
+				}
+			}
+			tellAssigned(slices.Collect(maps.Keys(owned)))
+		}
+	}
+	client, _, done := f.open(kgo.ConsumerGroup(group), kgo.ConsumeTopics(topic),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.OnPartitionsAssigned(change(true)),
+		kgo.OnPartitionsRevoked(func(ctx context.Context, c *kgo.Client, lost map[string][]int32) {
+			// A callback of one's own takes the place of the commit before a rebalance.
+			if err := c.CommitUncommittedOffsets(ctx); err != nil {
+				fmt.Fprintln(os.Stderr, "commit:", err)
+			}
+			change(false)(ctx, c, lost)
+		}), kgo.OnPartitionsLost(change(false)))
+	defer done()
+	for {
+		fetches := client.PollFetches(ended)
+		if ended.Err() != nil {
+			return client.CommitUncommittedOffsets(context.Background())
+		}
+		for _, failed := range fetches.Errors() {
+			fmt.Fprintln(os.Stderr, "fetch:", failed.Err)
+		}
+		fetches.EachRecord(func(r *kgo.Record) { tellRecord(r.Partition, r.Offset, r.Key, r.Value) })
+	}
 }

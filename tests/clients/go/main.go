@@ -5,15 +5,20 @@
 //	probe CLIENT restart BOOTSTRAP TOPIC COUNT         idempotent; prints "half", goes on after a line of input
 //	probe CLIENT topics BOOTSTRAP TOPIC                creates, lists, describes, grows, deletes
 //	probe CLIENT times BOOTSTRAP TOPIC MILLIS          prints the first offset at or after that time
+//	probe CLIENT group BOOTSTRAP TOPIC GROUP           a member until the input ends, as member.py prints it
 //
 // CLIENT is franz or sarama.
 package main
 
 import (
 	"bufio"
+	"context"
 	"fmt"
+	"io"
 	"os"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -23,6 +28,7 @@ type client interface {
 	restart(topic string, count int, half func()) error
 	topics(topic string) error
 	offsetAt(topic string, millis int64) (int64, error)
+	group(topic, group string, ended context.Context) error
 }
 
 func number(text string) int64 {
@@ -45,6 +51,30 @@ func soon(attempt func() error) error {
 			return err
 		}
 	}
+}
+
+// untilInputEnds is a context that ends with the input.
+func untilInputEnds() context.Context {
+	ended, cancel := context.WithCancel(context.Background())
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		cancel()
+	}()
+	return ended
+}
+
+// tellAssigned prints the partitions that a member has.
+func tellAssigned(partitions []int32) {
+	slices.Sort(partitions)
+	var texts []string
+	for _, partition := range partitions {
+		texts = append(texts, strconv.Itoa(int(partition)))
+	}
+	fmt.Println("=", strings.Join(texts, ","))
+}
+
+func tellRecord(partition int32, offset int64, key, value []byte) {
+	fmt.Printf("%d\t%d\t%s\t%s\n", partition, offset, key, value)
 }
 
 func run(args []string) error {
@@ -71,6 +101,8 @@ func run(args []string) error {
 		offset, err := c.offsetAt(topic, number(args[4]))
 		fmt.Println(offset)
 		return err
+	case "group":
+		return c.group(topic, args[4], untilInputEnds())
 	}
 	return fmt.Errorf("no case %s", args[1])
 }

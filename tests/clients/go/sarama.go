@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"time"
 
@@ -145,4 +146,40 @@ func (s saramaClient) offsetAt(topic string, millis int64) (int64, error) {
 	}
 	defer client.Close()
 	return client.GetOffset(topic, 0, millis)
+}
+
+// claims is what Sarama calls when the group has given this member partitions.
+type claims struct{ topic string }
+
+func (c claims) Setup(session sarama.ConsumerGroupSession) error {
+	tellAssigned(session.Claims()[c.topic])
+	return nil
+}
+
+func (c claims) Cleanup(sarama.ConsumerGroupSession) error {
+	tellAssigned(nil)
+	return nil
+}
+
+func (c claims) ConsumeClaim(session sarama.ConsumerGroupSession, claim sarama.ConsumerGroupClaim) error {
+	for message := range claim.Messages() {
+		tellRecord(message.Partition, message.Offset, message.Key, message.Value)
+		session.MarkMessage(message, "")
+	}
+	return nil
+}
+
+func (s saramaClient) group(topic, group string, ended context.Context) error {
+	config := s.config()
+	config.Consumer.Offsets.Initial = sarama.OffsetOldest
+	member, err := sarama.NewConsumerGroup([]string{s.bootstrap}, group, config)
+	if err != nil {
+		return err
+	}
+	for ended.Err() == nil {
+		if err := member.Consume(ended, []string{topic}, claims{topic}); err != nil {
+			return err
+		}
+	}
+	return member.Close()
 }

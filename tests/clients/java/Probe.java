@@ -4,6 +4,7 @@
 //   Probe restart BOOTSTRAP TOPIC COUNT                idempotent; prints "half", goes on after a line of input
 //   Probe topics BOOTSTRAP TOPIC                       creates, lists, describes, grows, configures, deletes
 //   Probe times BOOTSTRAP TOPIC MILLIS                 prints the first offset at or after that time
+//   Probe group BOOTSTRAP TOPIC GROUP [NAME=VALUE..]   a member until the input ends, as member.py prints it
 import java.io.BufferedReader;
 import java.io.InputStreamReader;
 import java.time.Duration;
@@ -12,6 +13,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Properties;
 import java.util.concurrent.Future;
+import java.util.stream.Collectors;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.NewPartitions;
 import org.apache.kafka.clients.admin.NewTopic;
@@ -123,6 +125,39 @@ public class Probe {
         }
     }
 
+    static Thread untilInputEnds() {
+        Thread reader = new Thread(() -> {
+            try {
+                while (System.in.read() >= 0) {}
+            } catch (java.io.IOException e) {
+                throw new java.io.UncheckedIOException(e);
+            }
+        });
+        reader.setDaemon(true);
+        reader.start();
+        return reader;
+    }
+
+    static void group(String bootstrap, String topic, String group, List<String> more) {
+        Properties p = settings(bootstrap, "group.id", group, "auto.offset.reset", "earliest");
+        for (String setting : more) p.put(setting.split("=", 2)[0], setting.split("=", 2)[1]);
+        try (var consumer = new KafkaConsumer<>(p, new StringDeserializer(), new StringDeserializer())) {
+            consumer.subscribe(List.of(topic));
+            Thread input = untilInputEnds();
+            String known = null;
+            while (input.isAlive()) {
+                var records = consumer.poll(Duration.ofMillis(100));
+                String assigned = consumer.assignment().stream().map(part -> "" + part.partition()).sorted()
+                        .collect(Collectors.joining(","));
+                if (!assigned.equals(known)) System.out.println("= " + assigned);
+                known = assigned;
+                for (ConsumerRecord<String, String> r : records) {
+                    System.out.println(r.partition() + "\t" + r.offset() + "\t" + r.key() + "\t" + r.value());
+                }
+            }
+        }
+    }
+
     public static void main(String[] a) throws Exception {
         switch (a[0]) {
             case "produce" -> produce(a[1], a[2], a[3], Integer.parseInt(a[4]));
@@ -130,6 +165,7 @@ public class Probe {
             case "restart" -> restart(a[1], a[2], Integer.parseInt(a[3]));
             case "topics" -> topics(a[1], a[2]);
             case "times" -> times(a[1], a[2], Long.parseLong(a[3]));
+            case "group" -> group(a[1], a[2], a[3], List.of(a).subList(4, a.length));
             default -> throw new IllegalArgumentException(a[0]);
         }
     }

@@ -1,0 +1,217 @@
+"""Consumer groups with real clients at their own default settings."""
+
+import confluent_kafka
+import confluent_kafka.admin
+import pytest
+from drivers import CLIENTS, console, soon
+from members import join, wait_for
+
+PARTITIONS = 4
+each_client = pytest.mark.parametrize("client", CLIENTS)
+
+
+def ask(broker, method: str, *arguments):
+    """The only result of a call of the admin client."""
+    admin = confluent_kafka.admin.AdminClient({"bootstrap.servers": broker.bootstrap})
+    (result,) = [future.result(10) for future in getattr(admin, method)(*arguments).values()]
+    return result
+
+
+def make(broker, topic: str) -> str:
+    ask(broker, "create_topics", [confluent_kafka.admin.NewTopic(topic, PARTITIONS, 1)])
+    return topic
+
+
+@pytest.fixture
+def parted(broker, topic):
+    """A topic of four partitions."""
+    return make(broker, topic)
+
+
+def produce(broker, topic: str, first: int, count: int) -> set[str]:
+    """The values written, spread evenly over the partitions."""
+    producer = confluent_kafka.Producer({"bootstrap.servers": broker.bootstrap})
+    for i in range(first, first + count):
+        producer.produce(topic, f"v{i}", f"k{i}", i % PARTITIONS)
+    assert producer.flush(30) == 0
+    return {f"v{i}" for i in range(first, first + count)}
+
+
+def values(*members) -> set[str]:
+    return {row[3] for member in members for row in member.rows}
+
+
+def share(*members) -> bool:
+    """Every partition is with exactly one of them, and each has some."""
+    assigned = [member.assigned for member in members]
+    return (
+        all(assigned)
+        and set().union(*assigned) == set(range(PARTITIONS))
+        and sum(len(own) for own in assigned) == PARTITIONS
+    )
+
+
+def committed(broker, group: str, topic: str) -> dict[int, int]:
+    found = ask(broker, "list_consumer_group_offsets", [confluent_kafka.ConsumerGroupTopicPartitions(group)])
+    return {part.partition: part.offset for part in found.topic_partitions if part.topic == topic}
+
+
+@each_client
+def test_a_group_goes_on_where_it_left(broker, parted, client):
+    first = produce(broker, parted, 0, 100)
+    with join(client, broker, parted, f"g-{parted}") as member:
+        wait_for(lambda: values(member) == first, "the first records", [member])
+        rows = member.leave()
+    assert len(rows) == 100
+    assert soon(lambda: committed(broker, f"g-{parted}", parted) == dict.fromkeys(range(PARTITIONS), 25))
+    second = produce(broker, parted, 100, 100)
+    with join(client, broker, parted, f"g-{parted}") as member:
+        wait_for(lambda: values(member) >= second, "the second records", [member])
+        assert values(member) == second
+        member.leave()
+
+
+@each_client
+def test_members_share_the_partitions_and_inherit_them(broker, parted, client):
+    group = f"g-{parted}"
+    with join(client, broker, parted, group) as one, join(client, broker, parted, group) as two:
+        wait_for(lambda: share(one, two), "a fair share", [one, two])
+        written = produce(broker, parted, 0, 40)
+        wait_for(lambda: values(one, two) == written, "all records", [one, two])
+        assert values(one) and values(two)
+        one.leave()
+        wait_for(lambda: share(two), "the inheritance", [two])
+        more = produce(broker, parted, 40, 40)
+        wait_for(lambda: values(two) >= more, "the records after it", [two])
+        two.leave()
+
+
+def test_members_of_one_group_may_run_on_different_clients(broker, parted):
+    """All of these speak range assignment."""
+    group = f"g-{parted}"
+    settings = {"partition_assignment_strategy": "range"}
+    with join("confluent-kafka", broker, parted, group, **settings) as one:
+        with join("kcat", broker, parted, group, **settings) as two, join("kafka-python", broker, parted, group) as three:
+            members = [one, two, three]
+            wait_for(lambda: share(*members), "a fair share", members)
+            written = produce(broker, parted, 0, 40)
+            wait_for(lambda: values(*members) == written, "all records", members)
+            for member in members:
+                member.leave()
+
+
+@pytest.mark.parametrize("client", ["confluent-kafka", "java"])
+def test_cooperative_members_keep_what_stays_theirs(broker, parted, client):
+    strategy = "cooperative-sticky"
+    if client == "java":
+        strategy = "org.apache.kafka.clients.consumer.CooperativeStickyAssignor"
+    settings = {"partition_assignment_strategy": strategy}
+    group = f"g-{parted}"
+    with join(client, broker, parted, group, **settings) as one:
+        wait_for(lambda: share(one), "everything for the first", [one])
+        with join(client, broker, parted, group, **settings) as two:
+            wait_for(lambda: share(one, two), "a fair share", [one, two])
+            two.leave()
+        wait_for(lambda: share(one), "everything again", [one])
+        one.leave()
+
+
+@pytest.mark.parametrize("client", ["confluent-kafka", "java"])
+def test_a_static_member_comes_back_to_its_partitions_without_a_rebalance(broker, parted, client):
+    group = f"g-{parted}"
+    with join(client, broker, parted, group, group_instance_id="a") as one:
+        with join(client, broker, parted, group, group_instance_id="b") as two:
+            wait_for(lambda: share(one, two), "a fair share", [one, two])
+            before = two.assigned
+            two.kill()
+        written = produce(broker, parted, 0, 40)
+        with join(client, broker, parted, group, group_instance_id="b") as again:
+            wait_for(lambda: again.assigned == before, "the same partitions", [one, again])
+            wait_for(lambda: values(one, again) == written, "all records", [one, again])
+            again.leave()
+        one.leave()
+
+
+def test_a_member_that_vanishes_is_taken_out_after_its_session(broker, parted):
+    group = f"g-{parted}"
+    quick = {"session_timeout_ms": "6000", "heartbeat_interval_ms": "1000"}
+    with join("confluent-kafka", broker, parted, group, **quick) as one:
+        with join("confluent-kafka", broker, parted, group, **quick) as two:
+            wait_for(lambda: share(one, two), "a fair share", [one, two])
+            two.kill()
+        wait_for(lambda: share(one), "what the vanished had", [one])
+        one.leave()
+
+
+def test_a_group_survives_a_restart_and_a_kill_of_the_broker(own_broker, topic):
+    make(own_broker, topic)
+    with join("confluent-kafka", own_broker, topic, "g", reconnect_backoff_max_ms="500") as one:
+        written = set()
+        for round_number, end in enumerate([own_broker.stop, own_broker.kill, None]):
+            written |= produce(own_broker, topic, round_number * 40, 40)
+            wait_for(lambda: values(one) == written, "the records of this round", [one])
+            if end is not None:
+                end()
+                own_broker.start()
+        one.leave()
+    assert soon(lambda: committed(own_broker, "g", topic) == dict.fromkeys(range(PARTITIONS), 30))
+
+
+def test_console_tools_list_describe_reset_and_delete_groups(broker, parted):
+    group, where = f"g-{parted}", ["--bootstrap-server", broker.bootstrap]
+    produce(broker, parted, 0, 40)
+    read = console("consumer.ConsoleConsumer", *where, "--topic", parted, "--group", group, "--from-beginning",
+                   "--max-messages", "40")
+    assert len(read.split()) == 40
+    tool = "consumer.group.ConsumerGroupCommand"
+    assert group in console(tool, *where, "--list").split()
+    described = console(tool, *where, "--describe", "--group", group)
+    lags = [line.split()[3:6] for line in described.split("\n") if line.startswith(group)]
+    assert lags == [["10", "10", "0"]] * PARTITIONS, described
+    assert "Empty" in console(tool, *where, "--describe", "--group", group, "--state")
+    to_five = ["--reset-offsets", "--group", group, "--topic", parted, "--to-offset", "5"]
+    console(tool, *where, *to_five, "--dry-run")
+    assert committed(broker, group, parted)[0] == 10
+    console(tool, *where, *to_five, "--execute")
+    assert committed(broker, group, parted) == dict.fromkeys(range(PARTITIONS), 5)
+    console(tool, *where, "--delete-offsets", "--group", group, "--topic", f"{parted}:0")
+    assert committed(broker, group, parted) == dict.fromkeys(range(1, PARTITIONS), 5)
+    console(tool, *where, "--delete", "--group", group)
+    assert group not in console(tool, *where, "--list").split()
+
+
+def test_admin_clients_see_members_and_their_partitions(broker, parted):
+    group = f"g-{parted}"
+    with join("confluent-kafka", broker, parted, group) as one:
+        wait_for(lambda: share(one), "the assignment", [one])
+        described = ask(broker, "describe_consumer_groups", [group])
+        assert described.state.name == "STABLE" and described.coordinator.id == 1
+        (member,) = described.members
+        assert {part.partition for part in member.assignment.topic_partitions} == set(range(PARTITIONS))
+        assert member.host == "/127.0.0.1" and member.client_id
+        client = confluent_kafka.admin.AdminClient({"bootstrap.servers": broker.bootstrap})
+        listed = client.list_consumer_groups().result(10)
+        assert group in {found.group_id for found in listed.valid} and not listed.errors
+        with pytest.raises(confluent_kafka.KafkaException) as caught:
+            ask(broker, "delete_consumer_groups", [group])
+        assert caught.value.args[0].name() == "NON_EMPTY_GROUP"
+        one.leave()
+    ask(broker, "delete_consumer_groups", [group])
+
+
+def test_what_a_group_may_not_do_has_kafkas_errors(broker, parted):
+    consumer = confluent_kafka.Consumer({"bootstrap.servers": broker.bootstrap, "group.id": "g-" + parted})
+    try:
+        part = confluent_kafka.TopicPartition(parted, 0, 5)
+        assert consumer.commit(offsets=[part], asynchronous=False)[0].offset == 5
+        assert consumer.committed([part])[0].offset == 5
+        for refused, error in [
+            (confluent_kafka.TopicPartition(parted, 0, 6, metadata="x" * 5000), "OFFSET_METADATA_TOO_LARGE"),
+            (confluent_kafka.TopicPartition(parted + "-none", 0, 6), "UNKNOWN_TOPIC_OR_PART"),
+        ]:
+            with pytest.raises(confluent_kafka.KafkaException) as caught:
+                consumer.commit(offsets=[refused], asynchronous=False)
+            assert caught.value.args[0].name() == error
+        assert consumer.committed([part])[0].offset == 5
+    finally:
+        consumer.close()
