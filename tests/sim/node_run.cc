@@ -7,6 +7,7 @@
 #include "clients.h"
 #include "disk_faults.h"
 #include "eager_disk.h"
+#include "group_clients.h"
 #include "port/clock.h"
 #include "port/spawn.h"
 #include "run.h"
@@ -92,6 +93,9 @@ broker::NodeConfig random_node_config(Random& random) {
     config.retention_interval = milliseconds(random.between(50, 2000));
     config.checkpoint_interval = milliseconds(random.between(20, 3000));
     config.produce_in_flight_max = static_cast<std::uint32_t>(random.between(1, 8));
+    config.groups.initial_rebalance_delay = milliseconds(random.between(0, 300));
+    config.groups.session_timeout_min = milliseconds(100);
+    config.offsets_topic_partitions = static_cast<std::int32_t>(random.between(1, 4));
     config.fetch_session_slots_max = static_cast<std::uint32_t>(random.between(0, 3));
     return config;
 }
@@ -195,11 +199,32 @@ class NodeRun {
         --clients.busy_producers;
     }
 
+    /// A topic with members of a group on it.
+    static Task<void> make_and_share(Clients& clients, GroupHistory& groups, std::uint64_t seed,
+                                     std::vector<GroupPlan>& plans) {
+        Random random(seed);
+        GroupPlan plan{.group = "g" + std::to_string(random.below(1000)), .topic = "shared"};
+        plan.partitions = static_cast<std::int32_t>(random.between(1, 5));
+        ++clients.busy_producers;
+        co_await make_topic(clients, {.name = plan.topic, .partitions = plan.partitions});
+        plans.push_back(plan);
+        const std::uint64_t members = 1 + random.below(4);
+        for (std::uint64_t at = 0; at < members; ++at) {
+            plan.seed = random.next();
+            plan.instance_id = random.chance(1, 3) ? "i" + std::to_string(at) : "";
+            clients.ports.spawn.spawn(be_member(clients, groups, plan));
+        }
+        --clients.busy_producers;
+    }
+
     void start_clients() {
         const std::uint64_t topics = 1 + random_.below(3);
         for (std::uint64_t at = 0; at < topics; ++at) {
             client_spawn().spawn(
                 make_and_use(*clients_, random_topic(random_, at), random_.next(), targets_));
+        }
+        if (random_.chance(1, 2)) {
+            client_spawn().spawn(make_and_share(*clients_, groups_, random_.next(), groups_made_));
         }
         if (random_.chance(1, 2)) client_spawn().spawn(churn(*clients_, "churn", random_.next()));
     }
@@ -319,7 +344,11 @@ class NodeRun {
     }
 
     void read_all_whole() {
-        clients_->readings_missing = static_cast<std::uint32_t>(targets_.size());
+        clients_->readings_missing =
+            static_cast<std::uint32_t>(targets_.size() + groups_made_.size());
+        for (const GroupPlan& plan : groups_made_) {
+            client_spawn().spawn(check_offsets(*clients_, groups_, plan));
+        }
         for (const Target& target : targets_) {
             client_spawn().spawn(read_whole(*clients_, target));
         }
@@ -355,6 +384,8 @@ class NodeRun {
     History history_;
     std::unique_ptr<Clients> clients_;
     std::vector<Target> targets_;
+    GroupHistory groups_{history_};
+    std::vector<GroupPlan> groups_made_;
     sim::World world_;
     sim::Host* node_host_ = nullptr;
     sim::Host* client_host_ = nullptr;
