@@ -111,14 +111,26 @@ port::Task<Result<ConnectionPtr>> Cluster::any_connection() {
     co_return unexpected(std::move(last));
 }
 
+void Cluster::learn_broker(NodeId node, port::Endpoint endpoint) {
+    Node& slot = node_slot(node);
+    if (slot.endpoint == endpoint) return;
+    slot.endpoint = std::move(endpoint);
+    slot.connection.reset();
+}
+
+std::vector<NodeId> Cluster::known_brokers() const {
+    std::vector<NodeId> ids;
+    for (const auto& [id, node] : nodes_) {
+        if (id.value >= 0) ids.push_back(id);
+    }
+    return ids;
+}
+
 template <class Response>
 void Cluster::learn_brokers(const Response& response) {
     for (const auto& broker : response.brokers) {
-        Node& slot = node_slot(NodeId{broker.node_id});
-        const port::Endpoint endpoint{broker.host, static_cast<std::uint16_t>(broker.port)};
-        if (slot.endpoint == endpoint) continue;
-        slot.endpoint = endpoint;
-        slot.connection.reset();
+        learn_broker(NodeId{broker.node_id},
+                     {broker.host, static_cast<std::uint16_t>(broker.port)});
     }
 }
 

@@ -87,8 +87,12 @@ class Cluster {
 
     /// The connection to a broker, made when there is none.
     [[nodiscard]] port::Task<Result<ConnectionPtr>> connection_to(NodeId node);
+    /// A broker and its address, as an answer named them.
+    void learn_broker(NodeId node, port::Endpoint endpoint);
     /// The open connection to a broker, or nullptr.
     [[nodiscard]] ConnectionPtr open_connection(NodeId node) const;
+    /// The brokers that are known by their ids.
+    [[nodiscard]] std::vector<NodeId> known_brokers() const;
     /// Any broker of the cluster.
     [[nodiscard]] port::Task<Result<ConnectionPtr>> any_connection();
 
