@@ -1,0 +1,1 @@
+#include "coordination/messages/group_records.h"
