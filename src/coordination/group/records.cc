@@ -1,1 +1,0 @@
-#include "coordination/messages/group_records.h"
