@@ -383,8 +383,6 @@ class Parser:
         for f in tagged:
             if not message.flexible.covers(f.versions):
                 self.fail(f"{f.name} is tagged in a version that is not flexible", f.line)
-            if f.struct is not None and not f.is_array and not f.nullable.empty:
-                self.fail(f"{f.name}: a tagged struct cannot be null", f.line)
             if contains_records(f):
                 self.fail(f"{f.name}: nothing tagged can contain records", f.line)
         if sorted(f.tag for f in tagged) != list(range(len(tagged))):

@@ -34,7 +34,6 @@ MISTAKES = {
     "a nullable number": (3, HEAD + "  a int32 nullable" + TAIL),
     "a tag in an old version": (3, HEAD + "  a int32 11+ tag 0" + TAIL),
     "a gap in the tags": (2, HEAD + "  a int32 12+ tag 1" + TAIL),
-    "a tagged struct that may be null": (3, HEAD + "  a T 12+ nullable tag 0 = null\n    x int32" + TAIL),
     "records in a tagged field": (3, HEAD + "  a T 12+ tag 0\n    x records" + TAIL),
     "a classic number": (3, HEAD + "  a int32 classic" + TAIL),
     "no response": (1, HEAD),

@@ -63,6 +63,8 @@ struct Leave {
 struct Commit {
     Ticket ticket = 0;
     const protocol::OffsetCommitRequest& request;
+    /// Of the request: how an unknown group is reported depends on it.
+    std::int16_t version = 0;
 };
 /// One group. Names are filled in also when the request came with ids.
 struct FetchOffsets {
