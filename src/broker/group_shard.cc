@@ -45,10 +45,6 @@ ErrorCode group_error_of(replication::Error error) {
 GroupShard::GroupShard(Core& core, TopicId topic, PartitionId partition, port::Gate& work)
     : core_(core), topic_(topic), partition_(partition), work_(work), alarm_(*this) {}
 
-GroupShard::~GroupShard() {
-    DLOG_ASSERT(waiters_.empty(), waiters_.size());
-}
-
 void GroupShard::start() {
     DLOG_ASSERT(phase_ == Phase::kLoading && coordinator_ == nullptr);
     core_.ports.spawn.spawn(load(shared_from_this()));

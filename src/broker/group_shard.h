@@ -35,7 +35,6 @@ class GroupShard : public std::enable_shared_from_this<GroupShard> {
     GroupShard(Core& core, TopicId topic, PartitionId partition, port::Gate& work);
     GroupShard(const GroupShard&) = delete;
     GroupShard& operator=(const GroupShard&) = delete;
-    ~GroupShard();
 
     /// Begins to fold the log; until that is done everyone is told to come again.
     void start();

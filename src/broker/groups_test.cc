@@ -185,15 +185,14 @@ TEST_CASE("members join, sync, beat and commit on every core") {
 
 Task<void> find_everything_again(Wire& wire) {
     for (int i = 0; i < 6; ++i) {
-        const std::string group = "group-" + std::to_string(i);
-        CHECK(co_await committed(wire, group, "t", 2) == 40 + i);
-        // The member is still one: who joins now waits until it has had its time to join again.
-        const Instant before = wire.ports.clock.now();
-        const protocol::JoinGroupResponse joined = co_await join(wire, group);
-        CHECK(joined.error_code == ErrorCode::kNone);
-        CHECK(joined.generation_id == 2);
-        CHECK(wire.ports.clock.now() - before >= seconds(5));
+        CHECK(co_await committed(wire, "group-" + std::to_string(i), "t", 2) == 40 + i);
     }
+    // The member is still one: who joins now waits until it has had its time to join again.
+    const Instant before = wire.ports.clock.now();
+    const protocol::JoinGroupResponse joined = co_await join(wire, "group-0");
+    CHECK(joined.error_code == ErrorCode::kNone);
+    CHECK(joined.generation_id == 2);
+    CHECK(wire.ports.clock.now() - before >= seconds(5));
 }
 
 TEST_CASE("groups and their offsets are there after a stop, a kill and a loss of power") {

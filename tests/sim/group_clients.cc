@@ -177,7 +177,9 @@ Task<bool> sync(Member& self) {
     self.positions.clear();
     for (const std::uint8_t partition : reply->message.assignment) {
         self.positions.emplace(partition, -1);
-        self.groups.owns(self.plan.group, self.generation, partition, self.id);
+        // One that takes a static member's place takes its part (KIP-345).
+        self.groups.owns(self.plan.group, self.generation, partition,
+                         self.instance_id().value_or(self.id));
     }
     co_return true;
 }

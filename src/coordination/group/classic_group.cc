@@ -237,7 +237,9 @@ GroupRecord ClassicGroup::record() const {
     value.current_state_timestamp = state_since.ms;
     std::vector<Buffer> backing;
     for (const auto& [member_id, member] : members_) {
-        backing.push_back(member.metadata(protocol_name.value_or("")));
+        // Before the first generation nobody is a member for good.
+        if (!protocol_name) break;
+        backing.push_back(member.metadata(*protocol_name));
         auto& out = value.members.emplace_back();
         out.member_id = member_id;
         out.group_instance_id = member.instance_id;
