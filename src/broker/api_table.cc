@@ -56,7 +56,13 @@ constexpr Served kServed[] = {
     {.key = ApiKey::kDescribeConfigs,
      .handler = handle_describe_configs,
      .limits = "Topics and brokers only."},
+    {.key = ApiKey::kAlterConfigs,
+     .handler = handle_alter_configs,
+     .limits = "Topics and brokers only."},
     {.key = ApiKey::kCreatePartitions, .handler = handle_create_partitions},
+    {.key = ApiKey::kIncrementalAlterConfigs,
+     .handler = handle_incremental_alter_configs,
+     .limits = "Topics and brokers only; of a broker's settings those that topics fall back on."},
     {.key = ApiKey::kDescribeCluster,
      .handler = handle_describe_cluster,
      .limits = "Brokers only, not the controllers' endpoint."},
@@ -111,7 +117,7 @@ std::span<const ApiEntry> api_table() {
 }
 
 const ApiEntry* find_api(std::int16_t key) {
-    // Thirteen entries, the busiest first: a walk is as fast as anything.
+    // Few entries, the busiest first: a walk is as fast as anything.
     for (const ApiEntry& entry : kTable.entries) {
         if (entry.key == key) return &entry;
     }

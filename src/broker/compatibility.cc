@@ -47,8 +47,6 @@ constexpr std::string_view kNotServed =
     "| Transactions: AddPartitionsToTxn, EndTxn, TxnOffsetCommit and others | Not built "
     "yet. Idempotent producers are served. |\n"
     "| Share groups, streams groups | Not built yet. |\n"
-    "| IncrementalAlterConfigs, AlterConfigs | Not built yet: settings are given when a "
-    "topic is made. |\n"
     "| DeleteRecords, DescribeLogDirs, DescribeProducers, ElectLeaders, reassignments | "
     "Not built yet. |\n"
     "| SaslHandshake, SaslAuthenticate, delegation tokens, ACLs, quotas | Not built yet: "

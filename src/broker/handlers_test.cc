@@ -8,6 +8,7 @@
 
 #include "broker/api_table.h"
 #include "broker/testing_node.h"
+#include "protocol/messages/alter_configs.h"
 #include "protocol/messages/api_versions.h"
 #include "protocol/messages/create_partitions.h"
 #include "protocol/messages/create_topics.h"
@@ -15,6 +16,7 @@
 #include "protocol/messages/describe_cluster.h"
 #include "protocol/messages/describe_configs.h"
 #include "protocol/messages/describe_topic_partitions.h"
+#include "protocol/messages/incremental_alter_configs.h"
 #include "protocol/messages/init_producer_id.h"
 #include "protocol/messages/list_offsets.h"
 #include "protocol/messages/metadata.h"
@@ -300,6 +302,16 @@ Task<void> administrate_in_every_version(Wire& wire) {
         request.resources.push_back({.resource_type = 2, .resource_name = "t"});
         request.resources.push_back({.resource_type = 4, .resource_name = "1"});
         for (auto& resource : request.resources) resource.configuration_keys = std::nullopt;
+        return request;
+    });
+    co_await call_every_version<protocol::AlterConfigsRequest>(wire, [](std::int16_t) {
+        protocol::AlterConfigsRequest request;
+        request.resources.push_back({.resource_type = 2, .resource_name = "t"});
+        return request;
+    });
+    co_await call_every_version<protocol::IncrementalAlterConfigsRequest>(wire, [](std::int16_t) {
+        protocol::IncrementalAlterConfigsRequest request;
+        request.resources.push_back({.resource_type = 4, .resource_name = ""});
         return request;
     });
     co_await call_every_version<protocol::DescribeClusterRequest>(

@@ -17,6 +17,8 @@ port::Task<Response> handle_create_topics(Request request);
 port::Task<Response> handle_delete_topics(Request request);
 port::Task<Response> handle_create_partitions(Request request);
 port::Task<Response> handle_describe_configs(Request request);
+port::Task<Response> handle_alter_configs(Request request);
+port::Task<Response> handle_incremental_alter_configs(Request request);
 port::Task<Response> handle_describe_cluster(Request request);
 port::Task<Response> handle_describe_topic_partitions(Request request);
 port::Task<Response> handle_init_producer_id(Request request);
