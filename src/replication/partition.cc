@@ -107,6 +107,21 @@ PartitionStatus Partition::status() const {
             .leader_epoch = epoch_};
 }
 
+std::vector<ProducerStatus> Partition::producers() const {
+    std::vector<ProducerStatus> producers;
+    for (const auto& [id, state] : log_->producers().states()) {
+        ProducerStatus& status = producers.emplace_back();
+        status.id = id;
+        status.epoch = state.epoch;
+        if (state.batch_count == 0) continue;
+        const storage::ProducerBatch& last = state.batches[state.batch_count - 1U];
+        status.last_sequence = last.last_sequence;
+        status.last_timestamp = last.timestamp;
+    }
+    std::ranges::sort(producers, {}, &ProducerStatus::id);
+    return producers;
+}
+
 // Appending.
 
 Result<Admitted> Partition::append(Buffer batch, Timestamp now) {

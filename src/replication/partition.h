@@ -95,6 +95,14 @@ struct EpochEnd {
     Offset end_offset = kNoOffset;
 };
 
+/// What an idempotent producer last did here (KIP-98).
+struct ProducerStatus {
+    ProducerId id;
+    ProducerEpoch epoch;
+    std::int32_t last_sequence = -1;
+    Timestamp last_timestamp = kNoTimestamp;  ///< The largest of its last batch.
+};
+
 struct PartitionStatus {
     Offset log_start_offset;
     Offset high_watermark;
@@ -151,6 +159,8 @@ class Partition : public std::enable_shared_from_this<Partition> {
     [[nodiscard]] Offset high_watermark() const { return high_watermark_; }
     [[nodiscard]] Offset log_end_offset() const;
     [[nodiscard]] PartitionStatus status() const;
+    /// In order of id.
+    [[nodiscard]] std::vector<ProducerStatus> producers() const;
 
     /// The first committed record whose timestamp is at or after `time`; offset kNoOffset when
     /// there is none.
