@@ -130,17 +130,21 @@ def test_refusals_have_kafkas_names_and_change_nothing(broker, topic):
     assert name_of(alter([resource(topic, no_such_setting="1")])) == "INVALID_CONFIG"
     assert name_of(alter([resource(topic + "none", retention_ms="1")])) == "UNKNOWN_TOPIC_OR_PART"
     assert name_of(alter([resource("1", kind, node_id="7")])) == "INVALID_REQUEST"
-    assert name_of(alter([resource("1", kind, log_retention_ms="-7")])) == "INVALID_REQUEST"
+    assert name_of(alter([resource("1", kind, log_retention_ms="x")])) == "INVALID_REQUEST"
     assert setting(broker, topic, "retention.ms") == ("604800000", "DEFAULT_CONFIG")
     done(alter([resource(topic, retention_ms="5")], validate_only=True))
     assert setting(broker, topic, "retention.ms") == ("604800000", "DEFAULT_CONFIG")
 
 
-def test_deleted_records_stay_deleted(own_broker, topic):
+def test_deleted_records_stay_deleted(own_broker, topic, request):
+    """Kafka notes the start of a log now and then only, and forgets it when it is killed."""
     made(own_broker, topic)
     assert delete(own_broker, topic, 40) == 40
     assert delete(own_broker, topic, 10) == 40
-    own_broker.kill()
+    if request.config.getoption("--against") == "kafka":
+        own_broker.stop()
+    else:
+        own_broker.kill()
     own_broker.start()
     assert earliest(own_broker, topic) == 40
     assert CLIENTS["confluent-kafka"].consume(own_broker, topic, 60)[0] == (40, "k40", "v40")
