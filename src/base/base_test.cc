@@ -1,12 +1,14 @@
 #include <doctest/doctest.h>
 
 #include <array>
+#include <string>
 #include <utility>
 
 #include "base/buffer.h"
 #include "base/bytes.h"
 #include "base/ids.h"
 #include "base/log.h"
+#include "base/nearest.h"
 #include "base/random.h"
 #include "base/time.h"
 
@@ -93,6 +95,16 @@ TEST_CASE("log fields print numbers bare and text as text") {
     CHECK_FALSE(LogField("path", "a/b").is_bare);
     CHECK(LogField("flag", true).value == "true");
     CHECK_FALSE(null_log().is_enabled(LogLevel::kError));
+}
+
+TEST_CASE("the edit distance counts insertions, deletions, replacements and swaps") {
+    CHECK(edit_distance("", "abc") == 3);
+    CHECK(edit_distance("kitten", "sitting") == 3);
+    CHECK(edit_distance("node.di", "node.id") == 1);
+    CHECK(edit_distance("same", "same") == 0);
+    const std::string names[] = {"topic", "produce", "consume"};
+    CHECK(nearest_name("prodcue", names) == "produce");
+    CHECK(nearest_name("xyzzy", names).empty());
 }
 
 }  // namespace

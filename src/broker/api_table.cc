@@ -61,6 +61,7 @@ constexpr Served kServed[] = {
      .limits = "A replication factor above the number of nodes (one) is refused. "
                "cleanup.policy=compact is refused."},
     {.key = ApiKey::kDeleteTopics, .handler = handle_delete_topics},
+    {.key = ApiKey::kDeleteRecords, .handler = handle_delete_records},
     {.key = ApiKey::kInitProducerId,
      .handler = handle_init_producer_id,
      .limits = "Idempotent producers only: a transactional id is refused with "
@@ -69,12 +70,24 @@ constexpr Served kServed[] = {
     {.key = ApiKey::kDescribeConfigs,
      .handler = handle_describe_configs,
      .limits = "Topics and brokers only."},
+    {.key = ApiKey::kAlterConfigs,
+     .handler = handle_alter_configs,
+     .limits = "Topics and brokers only."},
+    {.key = ApiKey::kDescribeLogDirs,
+     .handler = handle_describe_log_dirs,
+     .limits = "There is one folder."},
     {.key = ApiKey::kCreatePartitions, .handler = handle_create_partitions},
     {.key = ApiKey::kDeleteGroups, .handler = handle_delete_groups},
+    {.key = ApiKey::kIncrementalAlterConfigs,
+     .handler = handle_incremental_alter_configs,
+     .limits = "Topics and brokers only; of a broker's settings those that topics fall back on."},
     {.key = ApiKey::kOffsetDelete, .handler = handle_offset_delete},
     {.key = ApiKey::kDescribeCluster,
      .handler = handle_describe_cluster,
      .limits = "Brokers only, not the controllers' endpoint."},
+    {.key = ApiKey::kDescribeProducers,
+     .handler = handle_describe_producers,
+     .limits = "No transactions: their fields are -1."},
     {.key = ApiKey::kDescribeTopicPartitions, .handler = handle_describe_topic_partitions},
 };
 

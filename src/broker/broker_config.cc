@@ -80,6 +80,8 @@ BrokerSetting synonym_setting(const metadata::TopicConfigDefinition& entry,
     BrokerSetting setting{.definition = entry.definition};
     setting.definition.name = synonym.name;
     setting.has_default = synonym.name == last_synonym(entry);
+    // KIP-226: the others of a setting, such as log.retention.hours, are read at the start.
+    setting.is_dynamic = synonym.name == entry.synonyms[0].name;
     if (!entry.broker_default.empty()) setting.definition.default_value = entry.broker_default;
     if (synonym.factor != 1 && setting.definition.minimum > 0) setting.definition.minimum = 1;
     return setting;
@@ -125,7 +127,7 @@ void read_group_settings(const ConfigMap& settings, NodeConfig& config) {
 }
 
 std::expected<void, std::string> check_settings(const ConfigMap& settings) {
-    const std::vector<BrokerSetting> known = broker_settings();
+    const std::span<const BrokerSetting> known = broker_settings();
     for (const auto& [name, value] : settings) {
         const auto found = std::ranges::lower_bound(
             known, std::string_view(name), {},
@@ -138,9 +140,7 @@ std::expected<void, std::string> check_settings(const ConfigMap& settings) {
     return metadata::check_topic_configs({}, settings);
 }
 
-}  // namespace
-
-std::vector<BrokerSetting> broker_settings() {
+std::vector<BrokerSetting> make_settings() {
     std::vector<BrokerSetting> settings;
     std::set<std::string_view> names;
     for (const ConfigDefinition& definition : kNodeSettings) {
@@ -156,6 +156,13 @@ std::vector<BrokerSetting> broker_settings() {
     std::ranges::sort(settings, {},
                       [](const BrokerSetting& setting) { return setting.definition.name; });
     return settings;
+}
+
+}  // namespace
+
+std::span<const BrokerSetting> broker_settings() {
+    static const std::vector<BrokerSetting> kSettings = make_settings();
+    return kSettings;
 }
 
 std::expected<void, std::string> apply_settings(NodeConfig& config) {

@@ -3,24 +3,20 @@
 #pragma once
 
 #include <expected>
+#include <span>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "broker/node_config.h"
 #include "metadata/config_definition.h"
 
 namespace dlog::broker {
 
-struct BrokerSetting {
-    metadata::ConfigDefinition definition;
-    /// False for a synonym such as log.retention.ms that has no value until it is set.
-    bool has_default = true;
-};
+using metadata::BrokerSetting;
 
 /// All of them, in order of name: those of the node itself, and for every topic setting those that
-/// give its default.
-[[nodiscard]] std::vector<BrokerSetting> broker_settings();
+/// give its default, of which the first may change while the node runs.
+[[nodiscard]] std::span<const BrokerSetting> broker_settings();
 
 /// Checks `config.settings` and copies those that have a member of their own into it. The reason in
 /// words when a setting is unknown or has a value that is not allowed.

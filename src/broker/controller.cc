@@ -4,6 +4,7 @@
 
 #include "base/assert.h"
 #include "base/log.h"
+#include "broker/broker_config.h"
 #include "broker/core.h"
 #include "broker/install.h"
 #include "broker/log_replay.h"
@@ -136,16 +137,19 @@ port::Task<Controller::Outcome> Controller::commit(std::vector<Record> records) 
 
 port::Task<void> Controller::publish() {
     const ViewPtr old = view_;
-    view_ = std::make_shared<const View>(state_.image(), core_.config.settings,
-                                         core_.ports.spawn.core_count(), old.get());
+    view_ = std::make_shared<const View>(
+        state_.image(),
+        metadata::broker_configs(state_, core_.config.node_id, core_.config.settings),
+        core_.ports.spawn.core_count(), old.get());
     co_await install_view(core_, old, view_);
 }
 
 metadata::Defaults Controller::defaults() const {
+    DLOG_ASSERT(view_ != nullptr);
     return {
         .num_partitions = core_.config.num_partitions,
         .replication_factor = static_cast<std::int16_t>(core_.config.default_replication_factor),
-        .broker = core_.config.settings};
+        .broker = view_->broker_effective()};
 }
 
 port::Task<metadata::CreateTopicsReply> Controller::create_topics(metadata::CreateTopics request) {
@@ -192,6 +196,22 @@ port::Task<metadata::CreatePartitionsReply> Controller::create_partitions(
     co_return std::move(decision.reply);
 }
 
+port::Task<metadata::AlterConfigsReply> Controller::alter_configs(metadata::AlterConfigs request) {
+    co_await begin_change();
+    const metadata::BrokerRules rules{.node = core_.config.node_id,
+                                      .at_start = core_.config.settings,
+                                      .settings = broker_settings()};
+    auto decision = metadata::decide(state_, request, rules);
+    const Outcome outcome = co_await commit(std::move(decision.records));
+    end_change();
+    if (!outcome) {
+        for (Refusal& refusal : decision.reply) {
+            if (refusal.code == ErrorCode::kNone) refusal = outcome.error();
+        }
+    }
+    co_return std::move(decision.reply);
+}
+
 port::Task<std::expected<metadata::ProducerIdBlock, ErrorCode>>
 Controller::allocate_producer_ids() {
     co_await begin_change();
@@ -225,6 +245,14 @@ port::Task<metadata::CreatePartitionsReply> create_partitions(Core& core,
     Core& there = core.other(kControllerCore);
     co_await port::hop(core.ports.spawn, kControllerCore);
     auto reply = co_await core.shared.controller->create_partitions(std::move(request));
+    co_await port::hop(there.ports.spawn, core.id());
+    co_return reply;
+}
+
+port::Task<metadata::AlterConfigsReply> alter_configs(Core& core, metadata::AlterConfigs request) {
+    Core& there = core.other(kControllerCore);
+    co_await port::hop(core.ports.spawn, kControllerCore);
+    auto reply = co_await core.shared.controller->alter_configs(std::move(request));
     co_await port::hop(there.ports.spawn, core.id());
     co_return reply;
 }

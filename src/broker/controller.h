@@ -11,6 +11,7 @@
 #include "base/ids.h"
 #include "broker/leftovers.h"
 #include "broker/view.h"
+#include "metadata/alter_configs.h"
 #include "metadata/controller.h"
 #include "metadata/state.h"
 #include "port/sync.h"
@@ -46,6 +47,8 @@ class Controller {
         metadata::DeleteTopics request);
     [[nodiscard]] port::Task<metadata::CreatePartitionsReply> create_partitions(
         metadata::CreatePartitions request);
+    [[nodiscard]] port::Task<metadata::AlterConfigsReply> alter_configs(
+        metadata::AlterConfigs request);
     [[nodiscard]] port::Task<std::expected<metadata::ProducerIdBlock, protocol::ErrorCode>>
     allocate_producer_ids();
 
@@ -82,6 +85,8 @@ class Controller {
                                                                     metadata::DeleteTopics request);
 [[nodiscard]] port::Task<metadata::CreatePartitionsReply> create_partitions(
     Core& core, metadata::CreatePartitions request);
+[[nodiscard]] port::Task<metadata::AlterConfigsReply> alter_configs(Core& core,
+                                                                    metadata::AlterConfigs request);
 [[nodiscard]] port::Task<std::expected<metadata::ProducerIdBlock, protocol::ErrorCode>>
 allocate_producer_ids(Core& core);
 

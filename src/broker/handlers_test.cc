@@ -8,13 +8,18 @@
 
 #include "broker/api_table.h"
 #include "broker/testing_node.h"
+#include "protocol/messages/alter_configs.h"
 #include "protocol/messages/api_versions.h"
 #include "protocol/messages/create_partitions.h"
 #include "protocol/messages/create_topics.h"
+#include "protocol/messages/delete_records.h"
 #include "protocol/messages/delete_topics.h"
 #include "protocol/messages/describe_cluster.h"
 #include "protocol/messages/describe_configs.h"
+#include "protocol/messages/describe_log_dirs.h"
+#include "protocol/messages/describe_producers.h"
 #include "protocol/messages/describe_topic_partitions.h"
+#include "protocol/messages/incremental_alter_configs.h"
 #include "protocol/messages/init_producer_id.h"
 #include "protocol/messages/list_offsets.h"
 #include "protocol/messages/metadata.h"
@@ -302,6 +307,16 @@ Task<void> administrate_in_every_version(Wire& wire) {
         for (auto& resource : request.resources) resource.configuration_keys = std::nullopt;
         return request;
     });
+    co_await call_every_version<protocol::AlterConfigsRequest>(wire, [](std::int16_t) {
+        protocol::AlterConfigsRequest request;
+        request.resources.push_back({.resource_type = 2, .resource_name = "t"});
+        return request;
+    });
+    co_await call_every_version<protocol::IncrementalAlterConfigsRequest>(wire, [](std::int16_t) {
+        protocol::IncrementalAlterConfigsRequest request;
+        request.resources.push_back({.resource_type = 4, .resource_name = ""});
+        return request;
+    });
     co_await call_every_version<protocol::DescribeClusterRequest>(
         wire, [](std::int16_t) { return protocol::DescribeClusterRequest{}; });
     co_await call_every_version<protocol::DescribeTopicPartitionsRequest>(
@@ -321,8 +336,29 @@ Task<void> administrate_in_every_version(Wire& wire) {
     });
 }
 
+Task<void> look_into_partitions_in_every_version(Wire& wire) {
+    co_await call_every_version<protocol::DeleteRecordsRequest>(wire, [](std::int16_t) {
+        protocol::DeleteRecordsRequest request;
+        auto& topic = request.topics.emplace_back();
+        topic.name = "t";
+        topic.partitions.push_back({.partition_index = 1, .offset = -1});
+        return request;
+    });
+    co_await call_every_version<protocol::DescribeLogDirsRequest>(wire, [](std::int16_t) {
+        protocol::DescribeLogDirsRequest request;
+        request.topics = std::nullopt;
+        return request;
+    });
+    co_await call_every_version<protocol::DescribeProducersRequest>(wire, [](std::int16_t) {
+        protocol::DescribeProducersRequest request;
+        request.topics.push_back({.name = "t", .partition_indexes = {0, 1}});
+        return request;
+    });
+}
+
 Task<void> speak_every_other_version(Wire& wire) {
     co_await create_topic(wire, "t", 2);
+    co_await look_into_partitions_in_every_version(wire);
     co_await read_in_every_version(wire);
     co_await administrate_in_every_version(wire);
 }

@@ -22,19 +22,24 @@ TopicViewPtr make_topic_view(const metadata::TopicPtr& topic, const metadata::Co
 
 }  // namespace
 
-View::View(metadata::Image image, const metadata::ConfigMap& settings, std::uint32_t core_count,
+View::View(metadata::Image image, metadata::BrokerConfigs broker, std::uint32_t core_count,
            const View* previous)
-    : image_(std::move(image)), version_(previous == nullptr ? 1 : previous->version_ + 1) {
+    : image_(std::move(image)),
+      version_(previous == nullptr ? 1 : previous->version_ + 1),
+      broker_(std::move(broker)),
+      broker_effective_(broker_.effective()) {
     DLOG_ASSERT(core_count > 0);
     by_id_.reserve(image_->topics().size());
     by_name_.reserve(image_->topics().size());
+    // A topic's view depends on the broker's settings too.
+    if (previous != nullptr && previous->broker_effective_ != broker_effective_) previous = nullptr;
     for (const auto& [name, topic] : image_->topics()) {
         TopicViewPtr view;
         if (previous != nullptr) {
             const auto old = previous->by_id_.find(topic->id);
             if (old != previous->by_id_.end() && old->second->topic == topic) view = old->second;
         }
-        if (view == nullptr) view = make_topic_view(topic, settings, core_count);
+        if (view == nullptr) view = make_topic_view(topic, broker_effective_, core_count);
         by_name_.emplace(view->topic->name, view.get());
         by_id_.emplace(topic->id, std::move(view));
     }

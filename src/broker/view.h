@@ -39,14 +39,17 @@ using TopicViewPtr = std::shared_ptr<const TopicView>;
 
 class View {
   public:
-    /// `settings` are the broker's, `previous` a view whose unchanged topics are taken over; it may
-    /// be null.
-    View(metadata::Image image, const metadata::ConfigMap& settings, std::uint32_t core_count,
+    /// `broker` are this node's settings, `previous` a view whose unchanged topics are taken over;
+    /// it may be null.
+    View(metadata::Image image, metadata::BrokerConfigs broker, std::uint32_t core_count,
          const View* previous);
 
     [[nodiscard]] const metadata::State& state() const { return *image_; }
     /// Counts the views of this start.
     [[nodiscard]] std::uint64_t version() const { return version_; }
+    /// This node's settings, which the topics fall back on.
+    [[nodiscard]] const metadata::BrokerConfigs& broker() const { return broker_; }
+    [[nodiscard]] const metadata::ConfigMap& broker_effective() const { return broker_effective_; }
     [[nodiscard]] const TopicView* find(std::string_view name) const;
     [[nodiscard]] const TopicView* find(TopicId id) const;
     [[nodiscard]] const std::unordered_map<TopicId, TopicViewPtr, IdHash>& topics() const {
@@ -63,6 +66,8 @@ class View {
 
     metadata::Image image_;
     std::uint64_t version_;
+    metadata::BrokerConfigs broker_;
+    metadata::ConfigMap broker_effective_;
     std::unordered_map<TopicId, TopicViewPtr, IdHash> by_id_;
     /// The names live in the topics.
     std::unordered_map<std::string_view, const TopicView*, NameHash, std::equal_to<>> by_name_;

@@ -22,6 +22,10 @@ Option timeout() {
         .default_value = "30000"};
 }
 
+Option json() {
+    return {.name = "json", .documentation = "Print JSON, for programs."};
+}
+
 std::vector<Option> config_options() {
     std::vector<Option> options;
     for (const server::ConfigKey& key : server::config_keys()) {
@@ -78,6 +82,7 @@ Command topic_create() {
                                "Sizes may have a unit: segment.bytes=64MiB.",
               .is_repeated = true},
              {.name = "if-not-exists", .documentation = "Succeed when the topic is there already."},
+             json(),
              bootstrap(),
              timeout()},
         .examples = {{"dlog topic create orders --partitions 8", "A topic of eight partitions"},
@@ -91,9 +96,11 @@ Command topic_list() {
         .name = "topic list",
         .summary = "List topics",
         .options = {{.name = "all", .letter = 'a', .documentation = "Internal topics too."},
+                    json(),
                     bootstrap(),
                     timeout()},
-        .examples = {{"dlog topic list", "One name a line"}},
+        .examples = {{"dlog topic list", "One name a line"},
+                     {"dlog topic list --json", "An array of names"}},
     };
 }
 
@@ -102,7 +109,7 @@ Command topic_describe() {
         .name = "topic describe",
         .summary = "Show partitions, offsets and settings of topics",
         .arguments = {{.name = "TOPIC", .documentation = "the topic's name", .is_repeated = true}},
-        .options = {bootstrap(), timeout()},
+        .options = {json(), bootstrap(), timeout()},
         .examples = {{"dlog topic describe orders",
                       "Partitions with their offsets, settings that differ "
                       "from the defaults"}},
@@ -115,9 +122,114 @@ Command topic_delete() {
         .summary = "Delete topics and their data",
         .arguments = {{.name = "TOPIC", .documentation = "the topic's name", .is_repeated = true}},
         .options = {{.name = "if-exists", .documentation = "Succeed when the topic is not there."},
+                    json(),
                     bootstrap(),
                     timeout()},
         .examples = {{"dlog topic delete scratch", "At once, without asking"}},
+    };
+}
+
+Command topic_alter() {
+    return {
+        .name = "topic alter",
+        .summary = "Change settings of topics, or give them more partitions",
+        .description =
+            "The settings of a topic change together or not at all, and at once: the "
+            "node goes on\nworking. New partitions come after the settings; the "
+            "records that are there stay where they are.",
+        .arguments = {{.name = "TOPIC", .documentation = "the topic's name", .is_repeated = true}},
+        .options = {{.name = "config",
+                     .letter = 'c',
+                     .value_name = "KEY=VALUE",
+                     .documentation = "A topic setting by its Kafka name; may be given several "
+                                      "times. Sizes may have a unit: segment.bytes=64MiB.",
+                     .is_repeated = true},
+                    {.name = "delete-config",
+                     .letter = 'd',
+                     .value_name = "KEY",
+                     .documentation = "Take a setting back: the node's value holds again. May be "
+                                      "given several times.",
+                     .is_repeated = true},
+                    {.name = "partitions",
+                     .letter = 'p',
+                     .value_name = "N",
+                     .documentation =
+                         "How many partitions there shall be. There can only be more."},
+                    json(),
+                    bootstrap(),
+                    timeout()},
+        .examples = {{"dlog topic alter orders --config retention.ms=86400000", "Keep one day"},
+                     {"dlog topic alter orders --delete-config retention.ms",
+                      "Keep what the node keeps"},
+                     {"dlog topic alter orders --partitions 16", "More partitions"}},
+    };
+}
+
+Option config_topic() {
+    return {
+        .name = "topic", .letter = 't', .value_name = "NAME", .documentation = "Of this topic."};
+}
+
+Option config_broker() {
+    return {.name = "broker",
+            .value_name = "ID",
+            .documentation = "Of this node; \"default\" for every node."};
+}
+
+Command config_get() {
+    return {
+        .name = "config get",
+        .summary = "Show settings of a topic or a node",
+        .description =
+            "Without keys: what is not at its default. Behind each value stands where it comes "
+            "from:\n  topic       set on the topic\n  node        set on the node while it ran\n"
+            "  every node  set for all nodes while they ran\n"
+            "  start       from the node's file, environment or flags\n  default",
+        .arguments = {{.name = "KEY",
+                       .documentation = "settings to show",
+                       .is_required = false,
+                       .is_repeated = true}},
+        .options = {config_topic(),
+                    config_broker(),
+                    {.name = "all", .letter = 'a', .documentation = "Defaults too."},
+                    json(),
+                    bootstrap(),
+                    timeout()},
+        .examples = {{"dlog config get --topic orders", "What differs from the defaults"},
+                     {"dlog config get --broker 1 log.retention.ms", "One setting of a node"},
+                     {"dlog config get --broker 1 --all --json", "All of them, for a program"}},
+    };
+}
+
+Command config_set() {
+    return {
+        .name = "config set",
+        .summary = "Change settings of a topic or a node while it runs",
+        .description =
+            "A topic takes every topic setting. A node takes those that its topics fall back on "
+            "(log.retention.ms,\nmessage.max.bytes, ...); the others are read at its start only. "
+            "Settings that were given here outlast a\nrestart and win over the configuration "
+            "file.",
+        .arguments = {{.name = "KEY=VALUE",
+                       .documentation = "settings by their Kafka names",
+                       .is_required = false,
+                       .is_repeated = true}},
+        .options = {config_topic(),
+                    config_broker(),
+                    {.name = "delete",
+                     .letter = 'd',
+                     .value_name = "KEY",
+                     .documentation = "Take a setting back; may be given several times.",
+                     .is_repeated = true},
+                    {.name = "dry-run", .documentation = "Check the change without making it."},
+                    json(),
+                    bootstrap(),
+                    timeout()},
+        .examples = {{"dlog config set --topic orders retention.ms=86400000", "Keep one day"},
+                     {"dlog config set --broker default message.max.bytes=4MiB",
+                      "Larger batches on every node"},
+                     {"dlog config set --broker 1 --delete log.retention.ms",
+                      "What holds for every node holds again"}},
     };
 }
 
@@ -273,8 +385,9 @@ Command completion() {
 
 const std::vector<Command>& commands() {
     static const std::vector<Command> table = {
-        serve(),   topic_create(), topic_list(), topic_describe(), topic_delete(),
-        produce(), consume(),      log_dump(),   log_check(),      completion()};
+        serve(),        topic_create(), topic_list(), topic_describe(), topic_alter(),
+        topic_delete(), config_get(),   config_set(), produce(),        consume(),
+        log_dump(),     log_check(),    completion()};
     return table;
 }
 

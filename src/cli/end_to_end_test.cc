@@ -243,5 +243,96 @@ TEST_CASE("a topic is made with the node's defaults and deleted with its data") 
     CHECK(fixture.command({"topic", "delete", "made", "--if-exists"}).exit_code == kOk);
 }
 
+TEST_CASE("topics are altered while the node runs, and their settings outlast it") {
+    Fixture fixture;
+    fixture.start();
+    CHECK(fixture.command({"topic", "create", "orders", "-c", "retention.ms=1000"}).exit_code ==
+          kOk);
+    Outcome outcome = fixture.command(
+        {"topic", "alter", "orders", "-c", "segment.bytes=2MiB", "-d", "retention.ms", "-p", "3"});
+    CHECK_MESSAGE(outcome.exit_code == kOk, outcome.errors);
+    CHECK(outcome.output == "altered orders\n");
+    ::kill(fixture.node->pid, SIGKILL);
+    CHECK(fixture.node->wait() == 128 + SIGKILL);
+    fixture.start();
+    outcome = fixture.command({"topic", "describe", "orders"});
+    CHECK(outcome.output.find("partitions=3") != std::string::npos);
+    CHECK(outcome.output.find("segment.bytes = 2097152") != std::string::npos);
+    CHECK(outcome.output.find("retention.ms") == std::string::npos);
+
+    outcome = fixture.command({"topic", "alter", "orders", "-c", "retention.mss=1"});
+    CHECK(outcome.exit_code == kFailed);
+    CHECK(outcome.errors.find("Did you mean retention.ms?") != std::string::npos);
+    CHECK(fixture.command({"topic", "alter", "orders", "-p", "2"}).exit_code == kFailed);
+    CHECK(fixture.command({"topic", "alter", "orders"}).exit_code == kUsage);
+    CHECK(fixture.command({"topic", "alter", "orders", "-c", "nonsense"}).exit_code == kUsage);
+}
+
+TEST_CASE("settings of a node are changed and shown with where they come from") {
+    Fixture fixture;
+    fixture.start({"--log-retention-hours", "24"});
+    CHECK(fixture.command({"topic", "create", "t"}).exit_code == kOk);
+    const Outcome set = fixture.command(
+        {"config", "set", "--broker", "default", "message.max.bytes=2MiB", "log.retention.ms=5"});
+    CHECK_MESSAGE(set.exit_code == kOk, set.errors);
+    CHECK(set.output == "altered every node\n");
+    CHECK(fixture.command({"config", "set", "--broker", "1", "log.retention.ms=7"}).output ==
+          "altered node 1\n");
+    CHECK(fixture.command({"config", "get", "--broker", "1", "log.retention.ms"}).output ==
+          "log.retention.ms = 7  (node)\n");
+    CHECK(fixture.command({"config", "get", "--broker", "default"}).output ==
+          "log.retention.ms = 5  (every node)\nmessage.max.bytes = 2097152  (every node)\n");
+    CHECK(fixture.command({"config", "get", "-t", "t"}).output ==
+          "max.message.bytes = 2097152  (every node)\nretention.ms = 7  (node)\n");
+    CHECK(fixture.command({"config", "set", "--broker", "1", "-d", "log.retention.ms"}).exit_code ==
+          kOk);
+    CHECK(fixture.command({"config", "set", "--broker", "default", "-d", "log.retention.ms"})
+              .exit_code == kOk);
+    CHECK(fixture.command({"config", "get", "-t", "t", "retention.ms"}).output ==
+          "retention.ms = 86400000  (start)\n");
+}
+
+TEST_CASE("a change of settings that is refused says why, and a dry run changes nothing") {
+    Fixture fixture;
+    fixture.start();
+    CHECK(fixture.command({"topic", "create", "t"}).exit_code == kOk);
+    Outcome outcome = fixture.command({"config", "set", "--broker", "1", "num.partitions=3"});
+    CHECK(outcome.exit_code == kFailed);
+    CHECK(outcome.errors.find("Cannot update these configs dynamically") != std::string::npos);
+    CHECK(fixture.command({"config", "set", "-t", "t", "retention.ms=5", "--dry-run"}).exit_code ==
+          kOk);
+    CHECK(fixture.command({"config", "set", "-t", "t", "retention.ms=x", "--dry-run"}).exit_code ==
+          kFailed);
+    CHECK(fixture.command({"config", "get", "-t", "t"}).output.empty());
+    CHECK(fixture.command({"config", "get", "-t", "t", "nothing"}).exit_code == kFailed);
+    CHECK(fixture.command({"config", "get"}).exit_code == kUsage);
+    CHECK(fixture.command({"config", "set", "-t", "t"}).exit_code == kUsage);
+    CHECK(fixture.command({"config", "set", "-t", "t", "--broker", "1", "a=b"}).exit_code ==
+          kUsage);
+}
+
+TEST_CASE("--json is for programs") {
+    Fixture fixture;
+    fixture.start();
+    CHECK(fixture.command({"topic", "create", "b", "a", "--json"}).output ==
+          R"([{"name":"b","result":"created"},{"name":"a","result":"created"}])"
+          "\n");
+    CHECK(fixture.command({"topic", "list", "--json"}).output == "[\"a\",\"b\"]\n");
+    CHECK(fixture.command({"topic", "alter", "a", "-c", "flush.ms=9", "--json"}).output ==
+          R"([{"name":"a","result":"altered"}])"
+          "\n");
+    CHECK(fixture.command({"config", "get", "-t", "a", "--json"}).output ==
+          R"([{"name":"flush.ms","value":"9","source":"topic","read_only":false}])"
+          "\n");
+    const std::string described = fixture.command({"topic", "describe", "a", "--json"}).output;
+    CHECK(described.starts_with(R"([{"name":"a","id":")"));
+    CHECK(described.find(R"("partitions":[{"partition":0,"leader":1,"first_offset":0,)"
+                         R"("next_offset":0}],"settings":[{"name":"cleanup.policy",)") !=
+          std::string::npos);
+    const std::string failed = fixture.command({"topic", "delete", "c", "--json"}).output;
+    CHECK(failed.find(R"("error":"UNKNOWN_TOPIC_OR_PARTITION")") != std::string::npos);
+    CHECK(fixture.command({"topic", "delete", "c", "--if-exists", "--json"}).output == "[]\n");
+}
+
 }  // namespace
 }  // namespace dlog::cli

@@ -3,9 +3,9 @@
 #include <charconv>
 
 #include "base/assert.h"
+#include "base/nearest.h"
 #include "base/result.h"
 #include "cli/command.h"
-#include "server/nearest.h"
 
 namespace dlog::cli {
 
@@ -36,7 +36,7 @@ const Option* find_letter(const Command& command, char letter) {
 
 std::string did_you_mean(std::string_view wanted, std::span<const std::string> names,
                          std::string_view before) {
-    const std::string_view nearest = server::nearest_name(wanted, names);
+    const std::string_view nearest = nearest_name(wanted, names);
     if (nearest.empty()) return {};
     return "; did you mean " + std::string(before) + std::string(nearest) + "?";
 }

@@ -80,7 +80,7 @@ TEST_CASE("errors name what was meant") {
     CHECK(refused({"prodcue", "t"}) == "unknown command \"prodcue\"; did you mean dlog produce?");
     CHECK(refused({"topic", "crate", "t"}) ==
           "unknown command \"topic crate\"; did you mean dlog topic create?");
-    CHECK(refused({"topic"}) == "`dlog topic` needs one of: create list describe delete");
+    CHECK(refused({"topic"}) == "`dlog topic` needs one of: create list describe alter delete");
     CHECK(refused({"consume", "t", "--folow"}) == "unknown option --folow; did you mean --follow?");
     CHECK(refused({"--data-dri", "x"}) == "unknown option --data-dri; did you mean --data-dir?");
     CHECK(refused({"consume"}) == "`dlog consume` needs TOPIC: the topic to read");

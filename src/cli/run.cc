@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "cli/command.h"
+#include "cli/config.h"
 #include "cli/consume.h"
 #include "cli/exit_code.h"
 #include "cli/help.h"
@@ -125,7 +126,10 @@ constexpr Handler kHandlers[] = {
     {"topic create", topic_create},
     {"topic list", topic_list},
     {"topic describe", topic_describe},
+    {"topic alter", topic_alter},
     {"topic delete", topic_delete},
+    {"config get", config_get},
+    {"config set", config_set},
     {"produce", produce},
     {"consume", consume},
     {"log dump", dump},

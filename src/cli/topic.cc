@@ -1,15 +1,17 @@
 #include "cli/topic.h"
 
 #include <algorithm>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
 #include "cli/exit_code.h"
+#include "cli/json.h"
 #include "cli/parse.h"
 #include "cli/session.h"
+#include "cli/settings.h"
 #include "client/admin.h"
-#include "server/config.h"
 
 namespace dlog::cli {
 
@@ -21,31 +23,25 @@ using protocol::ErrorCode;
 struct CreatePlan {
     std::vector<client::NewTopic> topics;
     bool may_exist = false;
+    bool is_json = false;
 };
 
-/// "64MiB" as the number that brokers understand; anything else is left for the broker to judge.
-std::string plain_bytes(const std::string& text) {
-    const auto bytes = server::parse_bytes(text);
-    return bytes ? std::to_string(*bytes) : text;
+std::expected<std::int32_t, std::string> partition_count(const Invocation& invocation) {
+    DLOG_TRY_ASSIGN(const std::int64_t count,
+                    whole_number("partitions", invocation.option("partitions"), 1, 10'000));
+    return static_cast<std::int32_t>(count);
 }
 
 std::expected<CreatePlan, std::string> plan_create(const Invocation& invocation) {
-    CreatePlan plan{.may_exist = invocation.is_on("if-not-exists")};
+    CreatePlan plan{.may_exist = invocation.is_on("if-not-exists"),
+                    .is_json = invocation.is_on("json")};
     client::NewTopic model;
     if (invocation.is_given("partitions")) {
-        DLOG_TRY_ASSIGN(const std::int64_t count,
-                        whole_number("partitions", invocation.option("partitions"), 1, 10'000));
-        model.partition_count = static_cast<std::int32_t>(count);
+        DLOG_TRY_ASSIGN(model.partition_count, partition_count(invocation));
     }
-    for (const std::string& setting : invocation.all("config")) {
-        const std::size_t equals = setting.find('=');
-        if (equals == std::string::npos || equals == 0) {
-            return unexpected("--config \"" + setting + "\" is not KEY=VALUE");
-        }
-        std::string name = setting.substr(0, equals);
-        std::string value = setting.substr(equals + 1);
-        if (name.ends_with(".bytes")) value = plain_bytes(value);
-        model.configs.emplace_back(std::move(name), std::move(value));
+    for (const std::string& text : invocation.all("config")) {
+        DLOG_TRY_ASSIGN(auto setting, parse_setting("--config ", text));
+        model.configs.push_back(std::move(setting));
     }
     for (const std::string& name : invocation.arguments) {
         plan.topics.push_back(model);
@@ -54,29 +50,27 @@ std::expected<CreatePlan, std::string> plan_create(const Invocation& invocation)
     return plan;
 }
 
-/// Prints what became of each topic, and returns the worst exit code. `ignored` counts as done.
-int report(const std::vector<client::TopicOutcome>& outcomes, std::string_view done,
-           ErrorCode ignored) {
-    int exit_code = kOk;
+/// `ignored` counts as done, and is not told.
+std::vector<Outcome> told_outcomes(const std::vector<client::TopicOutcome>& outcomes,
+                                   ErrorCode ignored) {
+    std::vector<Outcome> told;
     for (const client::TopicOutcome& outcome : outcomes) {
-        if (outcome.result) {
-            static_cast<void>(write_out(std::string(done) + " " + outcome.name + "\n"));
-        } else if (outcome.result.error().code != ignored || ignored == ErrorCode::kNone) {
-            exit_code = tell(outcome.result.error());
-        }
+        const bool is_ignored = !outcome.result && ignored != ErrorCode::kNone &&
+                                outcome.result.error().code == ignored;
+        if (!is_ignored) told.push_back({outcome.name, outcome.result});
     }
-    return exit_code;
+    return told;
 }
 
 port::Task<int> create(Session& session, CreatePlan plan) {
     const auto outcomes =
         co_await client::create_topics(session.cluster, std::move(plan.topics), session.deadline());
     if (!outcomes) co_return tell(outcomes.error());
-    co_return report(*outcomes, "created",
-                     plan.may_exist ? ErrorCode::kTopicAlreadyExists : ErrorCode::kNone);
+    const ErrorCode ignored = plan.may_exist ? ErrorCode::kTopicAlreadyExists : ErrorCode::kNone;
+    co_return report(told_outcomes(*outcomes, ignored), "created", plan.is_json);
 }
 
-port::Task<int> list(Session& session, bool shows_internal) {
+port::Task<int> list(Session& session, bool shows_internal, bool is_json) {
     const auto topics = co_await session.cluster.all_topics(session.deadline());
     if (!topics) co_return tell(topics.error());
     std::vector<std::string> names;
@@ -84,18 +78,72 @@ port::Task<int> list(Session& session, bool shows_internal) {
         if (shows_internal || !topic->is_internal) names.push_back(topic->name);
     }
     std::sort(names.begin(), names.end());
-    std::string out;
-    for (const std::string& name : names) out += name + '\n';
-    static_cast<void>(write_out(out));
+    std::string lines;
+    std::vector<std::string> values;
+    for (const std::string& name : names) {
+        lines += name + '\n';
+        values.push_back(json_string(name));
+    }
+    static_cast<void>(write_out(is_json ? json_array(values) + '\n' : lines));
     co_return kOk;
 }
 
-port::Task<int> remove(Session& session, std::vector<std::string> names, bool may_be_absent) {
+port::Task<int> remove(Session& session, std::vector<std::string> names, bool may_be_absent,
+                       bool is_json) {
     const auto outcomes =
         co_await client::delete_topics(session.cluster, std::move(names), session.deadline());
     if (!outcomes) co_return tell(outcomes.error());
-    co_return report(*outcomes, "deleted",
-                     may_be_absent ? ErrorCode::kUnknownTopicOrPartition : ErrorCode::kNone);
+    const ErrorCode ignored =
+        may_be_absent ? ErrorCode::kUnknownTopicOrPartition : ErrorCode::kNone;
+    co_return report(told_outcomes(*outcomes, ignored), "deleted", is_json);
+}
+
+struct AlterPlan {
+    std::vector<std::string> topics;
+    std::vector<client::SettingChange> changes;
+    std::optional<std::int32_t> partition_count;
+    bool is_json = false;
+};
+
+std::expected<AlterPlan, std::string> plan_alter(const Invocation& invocation) {
+    AlterPlan plan{.topics = invocation.arguments, .is_json = invocation.is_on("json")};
+    if (invocation.is_given("partitions")) {
+        DLOG_TRY_ASSIGN(plan.partition_count, partition_count(invocation));
+    }
+    for (const std::string& text : invocation.all("config")) {
+        DLOG_TRY_ASSIGN(auto setting, parse_setting("--config ", text));
+        plan.changes.push_back({std::move(setting.first), std::move(setting.second)});
+    }
+    for (const std::string& name : invocation.all("delete-config")) {
+        plan.changes.push_back({name, std::nullopt});
+    }
+    if (plan.changes.empty() && !plan.partition_count) {
+        return unexpected("nothing to alter: give --config, --delete-config or --partitions");
+    }
+    return plan;
+}
+
+port::Task<client::Result<void>> alter_one(Session& session, const AlterPlan* plan,
+                                           std::string name) {
+    const Instant deadline = session.deadline();
+    if (!plan->changes.empty()) {
+        DLOG_CO_TRY(co_await client::alter_settings(session.cluster,
+                                                    {client::ConfigTarget::Kind::kTopic, name},
+                                                    plan->changes, false, deadline));
+    }
+    if (plan->partition_count) {
+        DLOG_CO_TRY(co_await client::create_partitions(session.cluster, name,
+                                                       *plan->partition_count, deadline));
+    }
+    co_return client::Result<void>();
+}
+
+port::Task<int> alter(Session& session, AlterPlan plan) {
+    std::vector<Outcome> outcomes;
+    for (const std::string& name : plan.topics) {
+        outcomes.push_back({name, co_await alter_one(session, &plan, name)});
+    }
+    co_return report(outcomes, "altered", plan.is_json);
 }
 
 /// A topic id as Kafka's tools print it: base64 with '-' and '_', without padding (RFC 4648 §5).
@@ -135,9 +183,9 @@ std::string partition_table(const client::TopicInfo& topic,
     return out;
 }
 
-std::string setting_lines(const std::vector<client::TopicSetting>& settings) {
+std::string setting_lines(const std::vector<client::Setting>& settings) {
     std::string out;
-    for (const client::TopicSetting& setting : settings) {
+    for (const client::Setting& setting : settings) {
         if (setting.origin == client::ConfigOrigin::kDefault) continue;
         const bool is_topics = setting.origin == client::ConfigOrigin::kTopic;
         out += "  " + setting.name + " = " + setting.value.value_or("") +
@@ -146,41 +194,76 @@ std::string setting_lines(const std::vector<client::TopicSetting>& settings) {
     return out.empty() ? "  settings: all at their defaults\n" : out;
 }
 
-port::Task<client::Result<std::string>> describe_one(Session& session, std::string name) {
+/// What is told of one topic.
+struct Description {
+    TopicInfoPtr topic;
+    std::vector<client::ListedOffset> first;
+    std::vector<client::ListedOffset> last;
+    std::vector<client::Setting> settings;
+
+    [[nodiscard]] std::string text() const {
+        return topic->name + "  id=" + topic_id_text(topic->id) +
+               "  partitions=" + std::to_string(topic->partitions.size()) + '\n' +
+               partition_table(*topic, first, last) + setting_lines(settings);
+    }
+
+    [[nodiscard]] std::string json() const {
+        std::vector<std::string> partitions;
+        for (std::size_t i = 0; i < topic->partitions.size(); ++i) {
+            partitions.push_back(
+                json_object({{"partition", std::to_string(i)},
+                             {"leader", std::to_string(topic->partitions[i].leader.value)},
+                             {"first_offset", std::to_string(first[i].offset.value)},
+                             {"next_offset", std::to_string(last[i].offset.value)}}));
+        }
+        std::vector<std::string> values;
+        for (const client::Setting& setting : settings) values.push_back(setting_json(setting));
+        return json_object({{"name", json_string(topic->name)},
+                            {"id", json_string(topic_id_text(topic->id))},
+                            {"partitions", json_array(partitions)},
+                            {"settings", json_array(values)}});
+    }
+};
+
+port::Task<client::Result<Description>> describe_one(Session& session, std::string name) {
     client::Cluster& cluster = session.cluster;
     const Instant deadline = session.deadline();
-    DLOG_CO_TRY_ASSIGN(const TopicInfoPtr topic, co_await cluster.topic(name, false, deadline));
+    Description described;
+    DLOG_CO_TRY_ASSIGN(described.topic, co_await cluster.topic(name, false, deadline));
     std::vector<std::int32_t> partitions;
-    for (std::size_t i = 0; i < topic->partitions.size(); ++i) {
+    for (std::size_t i = 0; i < described.topic->partitions.size(); ++i) {
         partitions.push_back(static_cast<std::int32_t>(i));
     }
-    DLOG_CO_TRY_ASSIGN(const auto first,
+    DLOG_CO_TRY_ASSIGN(described.first,
                        co_await client::list_offsets(cluster, name, partitions,
                                                      client::kEarliestOffset, deadline));
     DLOG_CO_TRY_ASSIGN(
-        const auto last,
+        described.last,
         co_await client::list_offsets(cluster, name, partitions, client::kLatestOffset, deadline));
-    if (first.size() != partitions.size() || last.size() != partitions.size()) {
+    if (described.first.size() != partitions.size() || described.last.size() != partitions.size()) {
         co_return unexpected(
             client::Error{.kind = client::ErrorKind::kBadResponse, .detail = "ListOffsets"});
     }
-    DLOG_CO_TRY_ASSIGN(const auto settings,
-                       co_await client::describe_topic_settings(cluster, name, deadline));
-    co_return topic->name + "  id=" + topic_id_text(topic->id) +
-        "  partitions=" + std::to_string(partitions.size()) + '\n' +
-        partition_table(*topic, first, last) + setting_lines(settings);
+    DLOG_CO_TRY_ASSIGN(described.settings,
+                       co_await client::describe_settings(
+                           cluster, {client::ConfigTarget::Kind::kTopic, name}, deadline));
+    co_return described;
 }
 
-port::Task<int> describe(Session& session, std::vector<std::string> names) {
+port::Task<int> describe(Session& session, std::vector<std::string> names, bool is_json) {
     int exit_code = kOk;
+    std::string text;
+    std::vector<std::string> values;
     for (const std::string& name : names) {
-        const auto text = co_await describe_one(session, name);
-        if (text) {
-            static_cast<void>(write_out(*text));
-        } else {
-            exit_code = tell(text.error());
+        const auto described = co_await describe_one(session, name);
+        if (!described) {
+            exit_code = tell(described.error());
+            continue;
         }
+        text += described->text();
+        values.push_back(described->json());
     }
+    static_cast<void>(write_out(is_json ? json_array(values) + '\n' : text));
     co_return exit_code;
 }
 
@@ -195,19 +278,31 @@ int topic_create(const Invocation& invocation) {
 
 int topic_list(const Invocation& invocation) {
     const bool shows_internal = invocation.is_on("all");
-    return run_session(invocation, [&](Session& session) { return list(session, shows_internal); });
+    const bool is_json = invocation.is_on("json");
+    return run_session(invocation,
+                       [&](Session& session) { return list(session, shows_internal, is_json); });
 }
 
 int topic_describe(const Invocation& invocation) {
-    return run_session(invocation,
-                       [&](Session& session) { return describe(session, invocation.arguments); });
+    const bool is_json = invocation.is_on("json");
+    return run_session(invocation, [&](Session& session) {
+        return describe(session, invocation.arguments, is_json);
+    });
 }
 
 int topic_delete(const Invocation& invocation) {
     const bool may_be_absent = invocation.is_on("if-exists");
+    const bool is_json = invocation.is_on("json");
     return run_session(invocation, [&](Session& session) {
-        return remove(session, invocation.arguments, may_be_absent);
+        return remove(session, invocation.arguments, may_be_absent, is_json);
     });
+}
+
+int topic_alter(const Invocation& invocation) {
+    auto plan = plan_alter(invocation);
+    if (!plan) return tell(kUsage, plan.error());
+    return run_session(invocation,
+                       [&](Session& session) { return alter(session, *std::move(plan)); });
 }
 
 }  // namespace dlog::cli

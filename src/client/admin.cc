@@ -5,9 +5,11 @@
 
 #include "base/result.h"
 #include "port/clock.h"
+#include "protocol/messages/create_partitions.h"
 #include "protocol/messages/create_topics.h"
 #include "protocol/messages/delete_topics.h"
 #include "protocol/messages/describe_configs.h"
+#include "protocol/messages/incremental_alter_configs.h"
 #include "protocol/messages/list_offsets.h"
 
 namespace dlog::client {
@@ -16,17 +18,15 @@ using protocol::ErrorCode;
 
 namespace {
 
-constexpr std::int8_t kTopicResource = 2;
-
 std::int32_t timeout_ms(const Cluster& cluster, Instant deadline) {
     const std::int64_t left = (deadline - cluster.ports().clock.now()).ms();
     return static_cast<std::int32_t>(std::clamp<std::int64_t>(left, 1, 60'000));
 }
 
 Result<void> outcome(ErrorCode code, const std::optional<std::string>& message,
-                     const std::string& topic) {
+                     const std::string& subject) {
     if (code == ErrorCode::kNone) return {};
-    return unexpected(broker_error(code, message.value_or("topic " + topic)));
+    return unexpected(broker_error(code, message.value_or(subject)));
 }
 
 }  // namespace
@@ -52,7 +52,7 @@ port::Task<Result<std::vector<TopicOutcome>>> create_topics(Cluster& cluster,
     std::vector<TopicOutcome> outcomes;
     for (const auto& topic : answer->topics) {
         outcomes.push_back(
-            {topic.name, outcome(topic.error_code, topic.error_message, topic.name)});
+            {topic.name, outcome(topic.error_code, topic.error_message, "topic " + topic.name)});
     }
     co_return outcomes;
 }
@@ -79,29 +79,72 @@ port::Task<Result<std::vector<TopicOutcome>>> delete_topics(Cluster& cluster,
     std::vector<TopicOutcome> outcomes;
     for (const auto& topic : answer->responses) {
         const std::string name = topic.name.value_or("");
-        outcomes.push_back({name, outcome(topic.error_code, topic.error_message, name)});
+        outcomes.push_back({name, outcome(topic.error_code, topic.error_message, "topic " + name)});
     }
     co_return outcomes;
 }
 
-port::Task<Result<std::vector<TopicSetting>>> describe_topic_settings(Cluster& cluster,
-                                                                      std::string topic,
-                                                                      Instant deadline) {
+port::Task<Result<void>> create_partitions(Cluster& cluster, std::string topic, std::int32_t count,
+                                           Instant deadline) {
+    protocol::CreatePartitionsRequest request;
+    request.timeout_ms = timeout_ms(cluster, deadline);
+    request.topics.push_back({.name = topic, .count = count, .assignments = std::nullopt});
+    // Sent once: a second try after a lost answer would say that there are as many already.
+    DLOG_CO_TRY_ASSIGN(const auto connection, co_await cluster.any_connection());
+    DLOG_CO_TRY_ASSIGN(const auto answer,
+                       co_await connection->call(std::move(request), {.deadline = deadline}));
+    cluster.forget_topic(topic);
+    for (const auto& result : answer->results) {
+        DLOG_CO_TRY(outcome(result.error_code, result.error_message, "topic " + topic));
+    }
+    co_return Result<void>();
+}
+
+std::string ConfigTarget::text() const {
+    if (kind == Kind::kTopic) return "topic " + name;
+    return name.empty() ? "every node" : "node " + name;
+}
+
+port::Task<Result<std::vector<Setting>>> describe_settings(Cluster& cluster, ConfigTarget target,
+                                                           Instant deadline) {
     protocol::DescribeConfigsRequest request;
     auto& resource = request.resources.emplace_back();
-    resource.resource_type = kTopicResource;
-    resource.resource_name = topic;
+    resource.resource_type = static_cast<std::int8_t>(target.kind);
+    resource.resource_name = target.name;
     resource.configuration_keys.reset();
     DLOG_CO_TRY_ASSIGN(const auto answer, co_await cluster.call_any(std::move(request), deadline));
-    std::vector<TopicSetting> settings;
+    std::vector<Setting> settings;
     for (const auto& result : answer->results) {
-        DLOG_CO_TRY(outcome(result.error_code, result.error_message, topic));
+        DLOG_CO_TRY(outcome(result.error_code, result.error_message, target.text()));
         for (const auto& config : result.configs) {
-            settings.push_back(
-                {config.name, config.value, static_cast<ConfigOrigin>(config.config_source)});
+            settings.push_back({config.name, config.value,
+                                static_cast<ConfigOrigin>(config.config_source), config.read_only});
         }
     }
     co_return settings;
+}
+
+port::Task<Result<void>> alter_settings(Cluster& cluster, ConfigTarget target,
+                                        std::vector<SettingChange> changes, bool validate_only,
+                                        Instant deadline) {
+    constexpr std::int8_t kSet = 0;
+    constexpr std::int8_t kDelete = 1;
+    protocol::IncrementalAlterConfigsRequest request;
+    request.validate_only = validate_only;
+    auto& resource = request.resources.emplace_back();
+    resource.resource_type = static_cast<std::int8_t>(target.kind);
+    resource.resource_name = target.name;
+    for (SettingChange& change : changes) {
+        const std::int8_t operation = change.value ? kSet : kDelete;
+        resource.configs.push_back({.name = std::move(change.name),
+                                    .config_operation = operation,
+                                    .value = std::move(change.value)});
+    }
+    DLOG_CO_TRY_ASSIGN(const auto answer, co_await cluster.call_any(std::move(request), deadline));
+    for (const auto& result : answer->responses) {
+        DLOG_CO_TRY(outcome(result.error_code, result.error_message, target.text()));
+    }
+    co_return Result<void>();
 }
 
 namespace {

@@ -1,5 +1,5 @@
-/// What is done to topics, as plain calls. Each sends one request, again after transport failures
-/// where that is safe.
+/// What is done to topics and settings, as plain calls. Each sends one request, again after
+/// transport failures where that is safe.
 #pragma once
 
 #include <cstdint>
@@ -34,17 +34,52 @@ struct TopicOutcome {
 [[nodiscard]] port::Task<Result<std::vector<TopicOutcome>>> delete_topics(
     Cluster& cluster, std::vector<std::string> names, Instant deadline);
 
-/// The numbers of DescribeConfigs' config_source field that a reader may meet.
-enum class ConfigOrigin : std::int8_t { kTopic = 1, kStaticBroker = 4, kDefault = 5 };
+/// Makes the topic have `count` partitions, which is more than it has.
+[[nodiscard]] port::Task<Result<void>> create_partitions(Cluster& cluster, std::string topic,
+                                                         std::int32_t count, Instant deadline);
 
-struct TopicSetting {
+/// The numbers of DescribeConfigs' config_source field that a reader may meet.
+enum class ConfigOrigin : std::int8_t {
+    kTopic = 1,
+    kDynamicBroker = 2,
+    kDynamicDefaultBroker = 3,
+    kStaticBroker = 4,
+    kDefault = 5,
+};
+
+struct Setting {
     std::string name;
     std::optional<std::string> value;
     ConfigOrigin origin = ConfigOrigin::kDefault;
+    bool is_read_only = false;
 };
 
-[[nodiscard]] port::Task<Result<std::vector<TopicSetting>>> describe_topic_settings(
-    Cluster& cluster, std::string topic, Instant deadline);
+/// Whose settings are meant.
+struct ConfigTarget {
+    /// The numbers are Kafka's resource types.
+    enum class Kind : std::int8_t { kTopic = 2, kBroker = 4 };
+    Kind kind = Kind::kTopic;
+    /// A topic's name, a broker's number, or empty for all brokers.
+    std::string name;
+
+    [[nodiscard]] std::string text() const;
+};
+
+[[nodiscard]] port::Task<Result<std::vector<Setting>>> describe_settings(Cluster& cluster,
+                                                                         ConfigTarget target,
+                                                                         Instant deadline);
+
+/// A setting's new value; nothing takes it back.
+struct SettingChange {
+    std::string name;
+    std::optional<std::string> value;
+};
+
+/// Changes all of them or none. With `validate_only` nothing is changed, and the error is the one
+/// that the change would meet.
+[[nodiscard]] port::Task<Result<void>> alter_settings(Cluster& cluster, ConfigTarget target,
+                                                      std::vector<SettingChange> changes,
+                                                      bool validate_only, Instant deadline);
 
 /// The special timestamps of ListOffsets.
 inline constexpr Timestamp kLatestOffset{-1};

@@ -99,6 +99,25 @@ Check check_double(const ConfigDefinition& definition, std::string_view value) {
 
 }  // namespace
 
+ConfigMap BrokerConfigs::effective() const {
+    ConfigMap merged = own;
+    merged.insert(every_node.begin(), every_node.end());
+    merged.insert(at_start.begin(), at_start.end());
+    return merged;
+}
+
+std::vector<DescribedSynonym> BrokerConfigs::places_of(std::string_view name) const {
+    std::vector<DescribedSynonym> places;
+    const auto add = [&](const ConfigMap& configs, ConfigSource source) {
+        const auto found = configs.find(name);
+        if (found != configs.end()) places.push_back({std::string(name), found->second, source});
+    };
+    add(own, ConfigSource::kDynamicBroker);
+    add(every_node, ConfigSource::kDynamicDefaultBroker);
+    add(at_start, ConfigSource::kStaticBroker);
+    return places;
+}
+
 std::string_view trim(std::string_view text) {
     const std::size_t first = text.find_first_not_of(" \t");
     if (first == std::string_view::npos) return {};

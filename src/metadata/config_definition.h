@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace dlog::metadata {
 
@@ -37,6 +38,44 @@ struct ConfigDefinition {
     std::string_view allowed = {};
     /// Words that Kafka has and this node refuses, "word=reason".
     std::string_view refused = {};
+};
+
+/// Where a value comes from; the numbers are those of DescribeConfigs' config_source field.
+enum class ConfigSource : std::uint8_t {
+    kTopic = 1,
+    kDynamicBroker = 2,
+    kDynamicDefaultBroker = 3,
+    kStaticBroker = 4,
+    kDefault = 5,
+};
+
+/// A place that gives a setting its value, or would if no earlier one did.
+struct DescribedSynonym {
+    std::string name;
+    std::string value;
+    ConfigSource source = ConfigSource::kDefault;
+
+    bool operator==(const DescribedSynonym&) const = default;
+};
+
+/// The settings of one node, by where they were given (KIP-226). Earlier members win.
+struct BrokerConfigs {
+    ConfigMap own;         ///< Given to this node while it ran.
+    ConfigMap every_node;  ///< Given to every node while it ran.
+    ConfigMap at_start;    ///< Given by file, environment and flags.
+
+    [[nodiscard]] ConfigMap effective() const;
+    /// Every place that gives `name` a value, in order of precedence.
+    [[nodiscard]] std::vector<DescribedSynonym> places_of(std::string_view name) const;
+};
+
+/// A setting of a node.
+struct BrokerSetting {
+    ConfigDefinition definition;
+    /// False for a synonym such as log.retention.ms that has no value until it is set.
+    bool has_default = true;
+    /// May change while the node runs.
+    bool is_dynamic = false;
 };
 
 /// The reason in words when `value` is not one that `definition` allows.

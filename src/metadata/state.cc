@@ -37,6 +37,12 @@ LeaderEpoch State::epoch_of(NodeId node) const {
     return found == nodes_.end() ? kNoEpoch : found->second.epoch;
 }
 
+const ConfigMap& State::broker_configs(NodeId node) const {
+    static const ConfigMap kNothingSet;
+    const auto found = broker_configs_.find(node);
+    return found == broker_configs_.end() ? kNothingSet : found->second;
+}
+
 void State::fold(const ClusterRecord& record) {
     cluster_id_ = record.cluster_id;
 }
@@ -98,6 +104,18 @@ void State::fold(const RemoveTopicRecord& record) {
 
 void State::fold(const ProducerIdsRecord& record) {
     if (record.next_producer_id > next_producer_id_) next_producer_id_ = record.next_producer_id;
+}
+
+void State::fold(const BrokerConfigRecord& record) {
+    const NodeId node(record.node_id);
+    if (record.value) {
+        broker_configs_[node][record.name] = *record.value;
+        return;
+    }
+    const auto found = broker_configs_.find(node);
+    if (found == broker_configs_.end()) return;
+    found->second.erase(record.name);
+    if (found->second.empty()) broker_configs_.erase(found);
 }
 
 TopicState* State::change(TopicId id) {

@@ -16,6 +16,9 @@
 
 namespace dlog::metadata {
 
+/// Bears the settings that hold for every node without one of its own.
+inline constexpr NodeId kEveryNode{-1};
+
 struct NodeState {
     /// The node's start counter, and the leader epoch of every partition that it leads.
     LeaderEpoch epoch;
@@ -74,6 +77,8 @@ class State {
     [[nodiscard]] std::string_view collision_of(std::string_view name) const;
     /// kNoEpoch for a node that never registered.
     [[nodiscard]] LeaderEpoch epoch_of(NodeId node) const;
+    /// What was set on a node while it ran; on every node for kEveryNode.
+    [[nodiscard]] const ConfigMap& broker_configs(NodeId node) const;
     [[nodiscard]] std::int64_t next_producer_id() const { return next_producer_id_; }
     [[nodiscard]] std::size_t partition_count() const { return partition_count_; }
 
@@ -87,6 +92,7 @@ class State {
     void fold(const TopicConfigRecord& record);
     void fold(const RemoveTopicRecord& record);
     void fold(const ProducerIdsRecord& record);
+    void fold(const BrokerConfigRecord& record);
     /// The topic to change: a copy of its own when an image may share it. Null when it is not
     /// there.
     [[nodiscard]] TopicState* change(TopicId id);
@@ -97,6 +103,8 @@ class State {
     std::unordered_map<TopicId, std::string, IdHash> names_;
     /// The names that could collide, by their collision key.
     std::map<std::string, std::string, std::less<>> collisions_;
+    /// Without empty maps.
+    std::map<NodeId, ConfigMap> broker_configs_;
     std::int64_t next_producer_id_ = 0;
     std::size_t partition_count_ = 0;
     /// Topics that no image shares.

@@ -4,26 +4,11 @@
 #include <charconv>
 
 #include "base/assert.h"
+#include "base/nearest.h"
 
 namespace dlog::metadata {
 
 namespace {
-
-/// How many insertions, removals and replacements make `a` into `b`.
-std::size_t edit_distance(std::string_view a, std::string_view b) {
-    std::vector<std::size_t> row(b.size() + 1);
-    for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
-    for (std::size_t i = 1; i <= a.size(); ++i) {
-        std::size_t diagonal = row[0];
-        row[0] = i;
-        for (std::size_t j = 1; j <= b.size(); ++j) {
-            const std::size_t replaced = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
-            diagonal = row[j];
-            row[j] = std::min({row[j] + 1, row[j - 1] + 1, replaced});
-        }
-    }
-    return row[b.size()];
-}
 
 std::string scaled(std::string_view value, std::int64_t factor) {
     if (factor == 1) return std::string(value);
@@ -83,27 +68,28 @@ CompressionType compression_type_of(std::string_view text) {
 
 }  // namespace
 
-std::string_view nearest_topic_config(std::string_view name) {
-    std::string_view best;
-    std::size_t best_distance = SIZE_MAX;
+std::string unknown_config_text(std::string_view kind, std::string_view name,
+                                std::span<const std::string> known) {
+    constexpr std::size_t kShownMax = 128;
+    name = name.substr(0, kShownMax);
+    std::string text =
+        "Unknown " + std::string(kind) + " configuration: " + std::string(name) + ".";
+    const std::string_view nearest = nearest_name(name, known);
+    if (!nearest.empty()) text += " Did you mean " + std::string(nearest) + "?";
+    return text;
+}
+
+std::string unknown_topic_config_text(std::string_view name) {
+    std::vector<std::string> known;
     for (const TopicConfigDefinition& entry : topic_config_table()) {
-        if (entry.is_hidden) continue;
-        const std::size_t distance = edit_distance(name.substr(0, 64), entry.definition.name);
-        if (distance < best_distance) {
-            best = entry.definition.name;
-            best_distance = distance;
-        }
+        if (!entry.is_hidden) known.emplace_back(entry.definition.name);
     }
-    return best;
+    return unknown_config_text("topic", name, known);
 }
 
 std::expected<void, std::string> check_topic_config(std::string_view name, std::string_view value) {
     const TopicConfigDefinition* entry = find_topic_config(name);
-    if (entry == nullptr) {
-        return std::unexpected("Unknown topic configuration: " + std::string(name.substr(0, 128)) +
-                               ". The nearest one is " + std::string(nearest_topic_config(name)) +
-                               ".");
-    }
+    if (entry == nullptr) return std::unexpected(unknown_topic_config_text(name));
     return check_config(entry->definition, value);
 }
 
@@ -155,30 +141,25 @@ TopicConfig effective_topic_config(const ConfigMap& topic, const ConfigMap& brok
 }
 
 DescribedConfig describe_topic_config(const TopicConfigDefinition& definition,
-                                      const ConfigMap& topic, const ConfigMap& broker) {
+                                      const ConfigMap& topic, const BrokerConfigs& broker) {
     DescribedConfig described;
     described.definition = &definition;
-    described.value = value_of(definition, topic, broker);
-    const auto add = [&described](std::string_view name, std::string_view value,
-                                  ConfigSource source) {
-        if (described.synonyms.empty()) described.source = source;
-        described.synonyms.push_back({std::string(name), std::string(value), source});
-    };
-    const std::string_view own_name = definition.definition.name;
-    if (const auto own = topic.find(own_name); own != topic.end()) {
-        add(own_name, own->second, ConfigSource::kTopic);
+    described.value = value_of(definition, topic, broker.effective());
+    std::string_view default_name = definition.definition.name;
+    if (const auto own = topic.find(default_name); own != topic.end()) {
+        described.synonyms.push_back({own->first, own->second, ConfigSource::kTopic});
     }
-    std::string_view default_name = own_name;
     for (const BrokerSynonym& synonym : definition.synonyms) {
         if (synonym.name.empty()) break;
         default_name = synonym.name;
-        const auto found = broker.find(synonym.name);
-        if (found != broker.end()) add(synonym.name, found->second, ConfigSource::kStaticBroker);
+        std::ranges::move(broker.places_of(synonym.name), std::back_inserter(described.synonyms));
     }
-    add(default_name,
-        definition.broker_default.empty() ? definition.definition.default_value
-                                          : definition.broker_default,
-        ConfigSource::kDefault);
+    const std::string_view default_value = definition.broker_default.empty()
+                                               ? definition.definition.default_value
+                                               : definition.broker_default;
+    described.synonyms.push_back(
+        {std::string(default_name), std::string(default_value), ConfigSource::kDefault});
+    described.source = described.synonyms.front().source;
     DLOG_ASSERT(!described.synonyms.empty());
     return described;
 }

@@ -38,6 +38,11 @@ struct TopicConfigDefinition {
 /// Null when no topic setting has this name.
 [[nodiscard]] const TopicConfigDefinition* find_topic_config(std::string_view name);
 
+/// "Unknown <kind> configuration: <name>.", with the name that was probably meant.
+[[nodiscard]] std::string unknown_config_text(std::string_view kind, std::string_view name,
+                                              std::span<const std::string> known);
+[[nodiscard]] std::string unknown_topic_config_text(std::string_view name);
+
 /// The reason in words when a topic may not have this setting or this value.
 [[nodiscard]] std::expected<void, std::string> check_topic_config(std::string_view name,
                                                                   std::string_view value);
@@ -46,9 +51,6 @@ struct TopicConfigDefinition {
 /// `topic` leaves open.
 [[nodiscard]] std::expected<void, std::string> check_topic_configs(const ConfigMap& topic,
                                                                    const ConfigMap& broker);
-
-/// The name of the topic setting that is nearest to `name`, for "did you mean".
-[[nodiscard]] std::string_view nearest_topic_config(std::string_view name);
 
 enum class CompressionType : std::uint8_t { kProducer, kUncompressed, kGzip, kSnappy, kLz4, kZstd };
 enum class TimestampType : std::uint8_t { kCreateTime, kLogAppendTime };
@@ -85,15 +87,6 @@ struct TopicConfig {
 /// been checked.
 [[nodiscard]] TopicConfig effective_topic_config(const ConfigMap& topic, const ConfigMap& broker);
 
-/// Where a value comes from; the numbers are those of DescribeConfigs' config_source field.
-enum class ConfigSource : std::uint8_t { kTopic = 1, kStaticBroker = 4, kDefault = 5 };
-
-struct DescribedSynonym {
-    std::string name;
-    std::string value;
-    ConfigSource source = ConfigSource::kDefault;
-};
-
 struct DescribedConfig {
     const TopicConfigDefinition* definition = nullptr;
     std::string value;
@@ -105,6 +98,6 @@ struct DescribedConfig {
 /// What DescribeConfigs says about one setting of a topic.
 [[nodiscard]] DescribedConfig describe_topic_config(const TopicConfigDefinition& definition,
                                                     const ConfigMap& topic,
-                                                    const ConfigMap& broker);
+                                                    const BrokerConfigs& broker);
 
 }  // namespace dlog::metadata

@@ -75,7 +75,8 @@ Partition::Partition(ShardServices& services, PartitionKey key, PartitionFolder 
       folder_(std::move(folder)),
       log_(std::move(log)),
       epoch_(epoch),
-      high_watermark_(log_->persisted_offset()) {
+      high_watermark_(log_->persisted_offset()),
+      persisted_start_(log_->log_start_offset()) {
     DLOG_ASSERT(epoch_ >= log_->epochs().latest(), epoch_, log_->epochs().latest());
     DLOG_ASSERT(high_watermark_ >= log_->log_start_offset());
 }
@@ -104,6 +105,21 @@ PartitionStatus Partition::status() const {
             .size_bytes = log_->size_bytes(),
             .segment_count = log_->segments().size(),
             .leader_epoch = epoch_};
+}
+
+std::vector<ProducerStatus> Partition::producers() const {
+    std::vector<ProducerStatus> producers;
+    for (const auto& [id, state] : log_->producers().states()) {
+        ProducerStatus& status = producers.emplace_back();
+        status.id = id;
+        status.epoch = state.epoch;
+        if (state.batch_count == 0) continue;
+        const storage::ProducerBatch& last = state.batches[state.batch_count - 1U];
+        status.last_sequence = last.last_sequence;
+        status.last_timestamp = last.timestamp;
+    }
+    std::ranges::sort(producers, {}, &ProducerStatus::id);
+    return producers;
 }
 
 // Appending.
@@ -190,10 +206,18 @@ Task<void> Partition::write_loop(std::shared_ptr<Partition> self) {
         } else if (written) {
             self->after_written();
         }
+        if (self->pauses_wanted_ > 0) self->progress_.notify_all();
         // The next append tries again: space may have returned.
         if (!written) break;
     }
     self->is_writing_ = false;
+}
+
+/// Returns at a moment when no write is under way, however many follow each other.
+Task<void> Partition::pause_of_writes() {
+    ++pauses_wanted_;
+    while (log_->is_writing()) co_await progress_.wait();
+    --pauses_wanted_;
 }
 
 void Partition::after_written() {
@@ -264,6 +288,8 @@ Task<void> Partition::sync_loop(std::shared_ptr<Partition> self) {
         }
         if (generation == log.generation()) log.persisted(target);
         self->move_high_watermark();
+        // Under write.caching the high watermark was there before.
+        if (self->config().write_caching) self->progress_.notify_all();
         if (log.checkpoint_need() == storage::CheckpointNeed::kNow) self->start_checkpoint();
         if (self->config().write_caching) break;
     }
@@ -310,6 +336,7 @@ Task<bool> Partition::write_checkpoint(bool is_clean) {
     is_checkpointing_ = false;
     if (written) {
         log_->checkpointed(image);
+        persisted_start_ = std::max(persisted_start_, image.log_start_offset);
     } else {
         services_.ports.log.warn(
             "a checkpoint could not be written; a restart will scan more",
@@ -323,22 +350,28 @@ Task<void> Partition::apply_retention() {
     const std::shared_ptr<Partition> self = shared_from_this();
     if (is_closed_) co_return;
     const port::Gate::Hold hold = work_.enter();
+    co_await pause_of_writes();
     const Timestamp now = services_.ports.clock.wall_now();
     (void)log_->expire_producers(now);
     const storage::Retired retired = log_->apply_retention(now, high_watermark_);
+    co_await remove_segments(&retired);
+}
+
+/// Makes what the log has dropped go from the disk.
+Task<void> Partition::remove_segments(const storage::Retired* retired) {
     if (log_->has_unwritten()) start_writing();
-    if (retired.segments.empty()) co_return;
-    services_.metrics.deleted_segments += retired.segments.size();
+    if (retired->segments.empty()) co_return;
+    services_.metrics.deleted_segments += retired->segments.size();
     progress_.notify_all();
-    services_.ports.log.info("retention drops segments",
+    services_.ports.log.info("old segments are dropped",
                              {{"folder", folder_.path()},
-                              {"segments", retired.segments.size()},
-                              {"bytes", retired.size_bytes},
-                              {"log_start_offset", retired.log_start_offset}});
+                              {"segments", retired->segments.size()},
+                              {"bytes", retired->size_bytes},
+                              {"log_start_offset", retired->log_start_offset}});
     // Only when no checkpoint promises them any more.
     if (!co_await write_checkpoint(false)) co_return;
     std::vector<storage::WriteStep> steps;
-    for (const storage::Segment& segment : retired.segments) {
+    for (const storage::Segment& segment : retired->segments) {
         steps.emplace_back(storage::RemoveSegment{segment.base_offset});
     }
     const auto removed = co_await folder_.perform(std::move(steps));
@@ -347,6 +380,32 @@ Task<void> Partition::apply_retention() {
             "old segments could not be removed; a restart tries again",
             {{"folder", folder_.path()}, {"error", port::disk_error_name(removed.error())}});
     }
+}
+
+Task<Result<Offset>> Partition::delete_records(std::optional<Offset> before) {
+    const std::shared_ptr<Partition> self = shared_from_this();
+    if (is_closed_) co_return unexpected(Error::kClosed);
+    const port::Gate::Hold hold = work_.enter();
+    const Offset start = before.value_or(high_watermark_);
+    if (start < Offset{0} || start > high_watermark_) {
+        co_return unexpected(Error::kOffsetOutOfRange);
+    }
+    // Under write.caching what is committed need not be on stable storage, but a start must be.
+    const std::uint64_t generation = log_->generation();
+    while (log_->persisted_offset() < start) {
+        start_syncing();
+        co_await progress_.wait();
+        if (is_closed_) co_return unexpected(Error::kClosed);
+        if (generation != log_->generation()) co_return unexpected(Error::kStorageFailed);
+    }
+    co_await pause_of_writes();
+    const storage::Retired retired = log_->delete_before(start);
+    progress_.notify_all();
+    co_await remove_segments(&retired);
+    while (persisted_start_ < start) {
+        if (!co_await write_checkpoint(false)) co_return unexpected(Error::kStorageFailed);
+    }
+    co_return log_->log_start_offset();
 }
 
 std::size_t Partition::evict_tail(std::size_t target_bytes) {

@@ -24,6 +24,7 @@ class Log;
 struct FileRead;
 struct FileSlice;
 struct LostRange;
+struct Retired;
 struct TimeScan;
 }  // namespace dlog::storage
 
@@ -94,7 +95,14 @@ struct EpochEnd {
     Offset end_offset = kNoOffset;
 };
 
-/// What a producer last did here, for DescribeProducers and tests.
+/// What an idempotent producer last did here (KIP-98).
+struct ProducerStatus {
+    ProducerId id;
+    ProducerEpoch epoch;
+    std::int32_t last_sequence = -1;
+    Timestamp last_timestamp = kNoTimestamp;  ///< The largest of its last batch.
+};
+
 struct PartitionStatus {
     Offset log_start_offset;
     Offset high_watermark;
@@ -151,12 +159,19 @@ class Partition : public std::enable_shared_from_this<Partition> {
     [[nodiscard]] Offset high_watermark() const { return high_watermark_; }
     [[nodiscard]] Offset log_end_offset() const;
     [[nodiscard]] PartitionStatus status() const;
+    /// In order of id.
+    [[nodiscard]] std::vector<ProducerStatus> producers() const;
 
     /// The first committed record whose timestamp is at or after `time`; offset kNoOffset when
     /// there is none.
     [[nodiscard]] port::Task<Result<TimestampOffset>> offset_for_timestamp(Timestamp time);
     /// The committed record with the largest timestamp (KIP-734).
     [[nodiscard]] port::Task<Result<TimestampOffset>> offset_of_max_timestamp();
+    /// Records before `before` (nothing: the high watermark) are deleted: the log's start is there,
+    /// and stays there once this returns it. A start that lies behind `before` already stays.
+    /// kOffsetOutOfRange above the high watermark.
+    [[nodiscard]] port::Task<Result<Offset>> delete_records(std::optional<Offset> before);
+
     /// The largest epoch not above `epoch` and where it ends (KIP-101, KIP-320).
     [[nodiscard]] Result<EpochEnd> end_of_epoch(LeaderEpoch epoch) const;
     /// The epoch under which `offset` was written.
@@ -168,7 +183,8 @@ class Partition : public std::enable_shared_from_this<Partition> {
     std::size_t evict_tail(std::size_t target_bytes);
     /// Starts a checkpoint when one is worth writing; under write.caching also a sync.
     void keep_house();
-    /// Drops segments that retention.ms and retention.bytes no longer cover.
+    /// Drops segments that retention.ms and retention.bytes no longer cover, or that lie before the
+    /// log's start.
     [[nodiscard]] port::Task<void> apply_retention();
     /// Refuses appends from now on and wakes everyone who waits.
     void close();
@@ -196,6 +212,8 @@ class Partition : public std::enable_shared_from_this<Partition> {
     void after_written();
     void after_lost(const storage::LostRange& lost, port::DiskError error, std::string_view what);
     void move_high_watermark();
+    [[nodiscard]] port::Task<void> pause_of_writes();
+    [[nodiscard]] port::Task<void> remove_segments(const storage::Retired* retired);
 
     [[nodiscard]] port::Task<FetchResult> fetch(storage::FileRead plan);
     [[nodiscard]] port::Task<Result<std::shared_ptr<const storage::SegmentIndex>>> index_for(
@@ -214,6 +232,7 @@ class Partition : public std::enable_shared_from_this<Partition> {
     std::unique_ptr<storage::Log> log_;
     LeaderEpoch epoch_;
     Offset high_watermark_;
+    Offset persisted_start_;  ///< The log's start that the next start of the node finds.
     port::Notifier progress_;
     port::Gate work_;
     std::vector<Loss> losses_;  // the latest few
@@ -224,6 +243,7 @@ class Partition : public std::enable_shared_from_this<Partition> {
     bool is_checkpointing_ = false;
     bool is_sync_scheduled_ = false;
     bool has_failed_sync_ = false;
+    int pauses_wanted_ = 0;  ///< By those who wait for a moment between two writes.
 };
 using PartitionPtr = std::shared_ptr<Partition>;
 

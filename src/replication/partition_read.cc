@@ -229,6 +229,8 @@ Task<Result<TimestampOffset>> Partition::scan_time(storage::TimeScan scan) {
                 if (!more) co_return unexpected(Error::kCorrupt);
                 if (!*more) break;
                 if (record.timestamp < scan.time || record.offset < scan.from) continue;
+                // The start may have moved since.
+                if (record.offset < log_->log_start_offset()) continue;
                 co_return TimestampOffset{.offset = record.offset,
                                           .timestamp = record.timestamp,
                                           .leader_epoch = (*item)->header.leader_epoch};

@@ -476,6 +476,82 @@ TEST_CASE("retention drops old segments, and their files are gone") {
     CHECK(harness.host->disk().contents(first).empty());
 }
 
+Task<void> delete_records(PartitionPtr partition, std::optional<Offset> before,
+                          std::vector<Result<Offset>>& answers) {
+    answers.push_back(co_await partition->delete_records(before));
+}
+
+/// Deletes records while others are appended, and sees to it that they stay deleted.
+void delete_and_restart(Harness& harness, const storage::LogConfig& config) {
+    Acks acks;
+    std::vector<Result<Offset>> answers;
+    {
+        const PartitionPtr partition = harness.open(0, config);
+        harness.run(produce_all(partition, 0, 50, acks));
+        harness.host->ports().spawn.spawn(produce_all(partition, 50, 20, acks));
+        harness.run(delete_records(partition, Offset{33}, answers));
+        REQUIRE(answers.back() == Offset{33});
+        CHECK(partition->read_now({.from = Offset{32}, .max_bytes = 1})->error() ==
+              Error::kOffsetOutOfRange);
+    }
+    harness.world.crash(*harness.host);
+    harness.world.restart(*harness.host);
+    const PartitionPtr partition = harness.open(0, config, 1);
+    REQUIRE(partition->log_start_offset() == Offset{33});
+    CHECK(partition->status().size_bytes < 4000);
+    Read read;
+    harness.run(read_all(*harness.host, partition, Offset{33}, read));
+    CHECK(read.errors.empty());
+    REQUIRE(!read.records.empty());
+    CHECK(read.records.front() == acks.acknowledged[33]);
+    const std::string first = partition_folder("data", key_of(0)) + "/00000000000000000000.log";
+    CHECK(harness.host->disk().contents(first).empty());
+}
+
+TEST_CASE("deleted records stay deleted, whatever happens after the answer") {
+    for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+        CAPTURE(seed);
+        Harness harness(seed);
+        storage::LogConfig config;
+        config.segment_bytes = 500;
+        config.write_caching = seed % 2 == 0;
+        delete_and_restart(harness, config);
+    }
+}
+
+TEST_CASE("records are deleted up to the high watermark and no further") {
+    Acks acks;
+    std::vector<Result<Offset>> answers;
+    Harness harness(16);
+    const PartitionPtr partition = harness.open(0);
+    harness.run(produce_all(partition, 0, 10, acks));
+    harness.run(delete_records(partition, Offset{11}, answers));
+    harness.run(delete_records(partition, Offset{-2}, answers));
+    harness.run(delete_records(partition, Offset{4}, answers));
+    harness.run(delete_records(partition, Offset{2}, answers));
+    harness.run(delete_records(partition, std::nullopt, answers));
+    const auto out_of_range = unexpected(Error::kOffsetOutOfRange);
+    CHECK(answers == std::vector<Result<Offset>>{out_of_range, out_of_range, Offset{4}, Offset{4},
+                                                 Offset{10}});
+    CHECK(partition->status().size_bytes == 0);
+    harness.run(produce_all(partition, 10, 1, acks));
+    CHECK(acks.acknowledged.back().first == Offset{10});
+}
+
+TEST_CASE("a deletion that cannot be made to last is not acknowledged") {
+    Acks acks;
+    std::vector<Result<Offset>> answers;
+    Harness harness(17);
+    const PartitionPtr partition = harness.open(0);
+    harness.run(produce_all(partition, 0, 10, acks));
+    harness.host->disk().set_capacity(0);
+    harness.run(delete_records(partition, Offset{4}, answers));
+    CHECK(answers.back() == unexpected(Error::kStorageFailed));
+    harness.host->disk().set_capacity(1 << 30);
+    harness.run(delete_records(partition, Offset{4}, answers));
+    CHECK(answers.back() == Offset{4});
+}
+
 TEST_CASE("a damaged sealed segment is reported, and served before and after the damage") {
     Acks acks;
     Harness harness(11, {.tail_bytes = 0});

@@ -5,10 +5,10 @@
 #include <memory>
 
 #include "base/assert.h"
+#include "base/nearest.h"
 #include "base/result.h"
 #include "port/net.h"
 #include "server/config_keys.h"
-#include "server/nearest.h"
 
 namespace dlog::server {
 

@@ -7,7 +7,6 @@
 #include <cstdlib>
 
 #include "server/config_keys.h"
-#include "server/nearest.h"
 
 using namespace dlog::server;
 
@@ -131,14 +130,4 @@ TEST_CASE("sizes are read with their units") {
     CHECK_FALSE(parse_bytes("3 miles").has_value());
     CHECK_FALSE(parse_bytes("9999999TiB").has_value());
     CHECK_FALSE(parse_bytes("").has_value());
-}
-
-TEST_CASE("the edit distance counts insertions, deletions, replacements and swaps") {
-    CHECK(edit_distance("", "abc") == 3);
-    CHECK(edit_distance("kitten", "sitting") == 3);
-    CHECK(edit_distance("node.di", "node.id") == 1);
-    CHECK(edit_distance("same", "same") == 0);
-    const std::string names[] = {"topic", "produce", "consume"};
-    CHECK(nearest_name("prodcue", names) == "produce");
-    CHECK(nearest_name("xyzzy", names).empty());
 }

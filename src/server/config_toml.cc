@@ -3,10 +3,10 @@
 #include <string_view>
 #include <vector>
 
+#include "base/nearest.h"
 #include "base/result.h"
 #include "server/config.h"
 #include "server/config_keys.h"
-#include "server/nearest.h"
 
 #define TOML_EXCEPTIONS 0
 #define TOML_ENABLE_FORMATTERS 0

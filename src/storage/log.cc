@@ -501,16 +501,37 @@ std::size_t Log::count_expired(Timestamp now, Offset committed) const {
             segment.max_timestamp.ms >= 0 ? segment.max_timestamp : segment.last_append;
         const bool is_old = config_.retention_ms >= 0 && now.ms - newest.ms > config_.retention_ms;
         excess_bytes -= static_cast<std::int64_t>(segment.size_bytes);
-        if (!is_old && excess_bytes < 0) break;
+        const bool is_expired = config_.deletes_old && (is_old || excess_bytes >= 0);
+        if (!is_expired && segment.end_offset > log_start_offset_) break;
         ++count;
     }
     return count;
 }
 
+Retired Log::delete_before(Offset offset) {
+    DLOG_ASSERT(offset <= persisted_offset(), offset, persisted_offset());
+    if (offset > log_start_offset_) {
+        log_start_offset_ = offset;
+        epochs_.truncate_start(offset);
+        is_dirty_ = true;
+        is_checkpoint_urgent_ = true;
+    }
+    std::size_t count = 0;
+    for (const Segment& segment : segments_) {
+        if (segment.is_empty() || segment.end_offset > log_start_offset_) break;
+        if (is_cut_pending(segment.base_offset)) break;
+        ++count;
+    }
+    return drop_segments(count);
+}
+
 Retired Log::apply_retention(Timestamp now, Offset committed) {
+    return drop_segments(count_expired(now, std::min(committed, persisted_offset())));
+}
+
+Retired Log::drop_segments(std::size_t count) {
+    DLOG_ASSERT(!is_writing_);
     Retired retired{.log_start_offset = log_start_offset_};
-    if (!config_.deletes_old || is_writing_) return retired;
-    const std::size_t count = count_expired(now, std::min(committed, persisted_offset()));
     if (count == 0) return retired;
     if (count == segments_.size()) {
         // Everything is persisted, so nothing of the active segment is still to be written, and an
@@ -540,7 +561,7 @@ Retired Log::apply_retention(Timestamp now, Offset committed) {
         mark.segment = {.base_offset = base, .end_offset = base};
         mark.first_timestamp = kNoTimestamp;
     }
-    log_start_offset_ = segments_.front().base_offset;
+    log_start_offset_ = std::max(log_start_offset_, segments_.front().base_offset);
     retired.log_start_offset = log_start_offset_;
     epochs_.truncate_start(log_start_offset_);
     is_dirty_ = true;

@@ -180,10 +180,14 @@ class Log {
     /// unwritten.
     void evict_tail(std::size_t target_bytes);
 
-    // Housekeeping.
+    // Housekeeping. No plan is under way while segments are dropped; the active one rolls when it
+    // goes too.
 
-    /// Drops whole segments by retention.ms and retention.bytes as Kafka does, none that reaches
-    /// beyond `committed`. Rolls when the active segment goes too.
+    /// The log begins at `offset` (DeleteRecords), which lies between its start and the persisted
+    /// position. Drops the whole segments before it.
+    [[nodiscard]] Retired delete_before(Offset offset);
+    /// Drops whole segments by retention.ms and retention.bytes as Kafka does and those before the
+    /// log's start, none that reaches beyond `committed`.
     [[nodiscard]] Retired apply_retention(Timestamp now, Offset committed);
     std::size_t expire_producers(Timestamp now);
 
@@ -234,6 +238,7 @@ class Log {
     void mark_written_verified(const LogPosition& from, const LogPosition& to);
     [[nodiscard]] ReadPlan plan_file_read(const ReadRequest& request) const;
     [[nodiscard]] bool is_cut_pending(Offset segment) const;
+    [[nodiscard]] Retired drop_segments(std::size_t count);
     [[nodiscard]] std::size_t count_expired(Timestamp now, Offset committed) const;
 
     LogConfig config_;

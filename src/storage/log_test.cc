@@ -470,6 +470,42 @@ TEST_CASE("retention leaves a log alone whose cleanup policy does not delete") {
     CHECK(partition.log().apply_retention(Timestamp{INT64_MAX / 2}, kFar).segments.empty());
 }
 
+TEST_CASE("deleted records are not served, and the segments before the log's start go") {
+    LogConfig config = small_segments(300);
+    config.deletes_old = false;
+    TestPartition partition{config};
+    for (int i = 0; i < 8; ++i) REQUIRE(partition.append({.record_count = 3}));
+    partition.flush();
+    Log& log = partition.log();
+    const auto segments = log.segments();
+    REQUIRE(segments.size() > 3);
+    const Offset start = segments[2].base_offset + 1;
+    const Retired retired = log.delete_before(start);
+    CHECK(retired.segments.size() == 2);
+    CHECK(log.log_start_offset() == start);
+    CHECK(log.read({start - 1, kFar, 10, true}).error() == Error::kOffsetOutOfRange);
+    CHECK(partition.read_all(start, kFar).next_offset == Offset{24});
+    CHECK(log.epochs().entries()[0].start_offset == start);
+    CHECK(log.checkpoint_need() == CheckpointNeed::kNow);
+    partition.checkpoint();
+    partition.recover();
+    CHECK(partition.log().log_start_offset() == start);
+    CHECK(partition.log().segments().size() == segments.size() - 2);
+}
+
+TEST_CASE("a log whose records are all deleted goes on at its end") {
+    TestPartition partition{small_segments(300)};
+    for (int i = 0; i < 8; ++i) REQUIRE(partition.append());
+    partition.flush();
+    const Offset end = partition.log().log_end_offset();
+    CHECK(partition.log().delete_before(end).segments.size() > 1);
+    CHECK(partition.log().size_bytes() == 0);
+    partition.checkpoint();
+    partition.recover();
+    CHECK(partition.log().log_start_offset() == end);
+    CHECK(partition.append()->base_offset == end);
+}
+
 TEST_CASE("a timestamp is looked for from a batch that nothing as late lies before") {
     TestPartition partition{small_segments()};
     for (int i = 0; i < 60; ++i) {

@@ -77,6 +77,8 @@ class Life {
             forget_from(log.sync_failed().begin_offset);
         } else if (dice < 96) {
             retire();
+        } else if (dice < 97) {
+            delete_records();
         } else {
             crash();
         }
@@ -146,6 +148,20 @@ class Life {
         const Retired retired = log.apply_retention(Timestamp{0}, log.persisted_offset());
         config.retention_bytes = -1;
         log.set_config(config);
+        remove(retired);
+    }
+
+    void delete_records() {
+        Log& log = partition_.log();
+        const std::int64_t most = log.persisted_offset().since(start_);
+        const Retired retired = log.delete_before(start_ + random_.between(0, most));
+        start_ = retired.log_start_offset;
+        remove(retired);
+        // Without a segment to drop, what makes it last is the checkpoint alone.
+        if (random_.chance(1, 2)) partition_.checkpoint();
+    }
+
+    void remove(const Retired& retired) {
         if (retired.segments.empty()) return;
         start_ = retired.log_start_offset;
         const bool had_leftovers = std::exchange(has_leftovers_, true);
@@ -181,7 +197,7 @@ class Life {
         REQUIRE(partition_.recovered.damages.empty());
         // Nothing acknowledged is lost.
         REQUIRE(partition_.log().log_end_offset() >= persisted_);
-        // A retention that no checkpoint has seen yet did not happen.
+        // A retention or deletion that no checkpoint has seen yet did not happen.
         const Offset start = partition_.log().log_start_offset();
         REQUIRE(start <= start_);
         start_ = start;

@@ -84,6 +84,9 @@ class Program:
     def topics(self, broker, topic: str) -> None:
         run([*self.command(), "topics", broker.bootstrap, topic])
 
+    def administer(self, broker, topic: str) -> None:
+        run([*self.command(), "administer", broker.bootstrap, topic])
+
     def offset_at(self, broker, topic: str, millis: int) -> int:
         return int(run([*self.command(), "times", broker.bootstrap, topic, str(millis)]))
 

@@ -38,6 +38,14 @@ void refuse(Answer& answer, ErrorCode code, std::string message) {
     answer.error_message = std::move(message);
 }
 
+void add_synonyms(Line& line, const std::vector<metadata::DescribedSynonym>& synonyms) {
+    for (const metadata::DescribedSynonym& synonym : synonyms) {
+        line.synonyms.push_back({.name = synonym.name,
+                                 .value = synonym.value,
+                                 .source = static_cast<std::int8_t>(synonym.source)});
+    }
+}
+
 void describe_topic(const Core& core, const DescribeConfigsRequest& body,
                     const DescribeConfigsRequest::DescribeConfigsResource& asked, Answer& answer) {
     if (auto check = metadata::check_topic_name(asked.resource_name); !check) {
@@ -51,7 +59,7 @@ void describe_topic(const Core& core, const DescribeConfigsRequest& body,
     for (const metadata::TopicConfigDefinition& entry : metadata::topic_config_table()) {
         if (entry.is_hidden || !is_asked(asked, entry.definition.name)) continue;
         auto config =
-            metadata::describe_topic_config(entry, topic->topic->configs, core.config.settings);
+            metadata::describe_topic_config(entry, topic->topic->configs, core.view->broker());
         Line& line = answer.configs.emplace_back();
         line.name = entry.definition.name;
         line.value = std::move(config.value);
@@ -60,50 +68,47 @@ void describe_topic(const Core& core, const DescribeConfigsRequest& body,
         if (body.include_documentation) {
             line.documentation = std::string(entry.definition.documentation);
         }
-        if (!body.include_synonyms) continue;
-        for (auto& synonym : config.synonyms) {
-            line.synonyms.push_back({.name = std::move(synonym.name),
-                                     .value = std::move(synonym.value),
-                                     .source = static_cast<std::int8_t>(synonym.source)});
-        }
+        if (body.include_synonyms) add_synonyms(line, config.synonyms);
     }
 }
 
-Line broker_line(const BrokerSetting& setting, const metadata::ConfigMap& settings,
+Line broker_line(const BrokerSetting& setting, const metadata::BrokerConfigs& configs,
                  const DescribeConfigsRequest& body) {
-    const std::string_view name = setting.definition.name;
-    const auto found = settings.find(name);
-    const bool is_set = found != settings.end();
-    Line line;
-    line.name = name;
-    line.read_only = true;  // Set at the start, not while the node runs.
-    line.config_source =
-        static_cast<std::int8_t>(is_set ? ConfigSource::kStaticBroker : ConfigSource::kDefault);
-    line.config_type = static_cast<std::int8_t>(setting.definition.type);
-    line.value = std::nullopt;
-    if (setting.has_default) line.value = std::string(setting.definition.default_value);
-    if (is_set) line.value = found->second;
-    if (body.include_documentation) {
-        line.documentation = std::string(setting.definition.documentation);
-    }
-    if (!body.include_synonyms) return line;
-    if (is_set) {
-        line.synonyms.push_back({.name = std::string(name),
-                                 .value = found->second,
-                                 .source = static_cast<std::int8_t>(ConfigSource::kStaticBroker)});
-    }
+    const metadata::ConfigDefinition& definition = setting.definition;
+    std::vector<metadata::DescribedSynonym> places = configs.places_of(definition.name);
     if (setting.has_default) {
-        line.synonyms.push_back({.name = std::string(name),
-                                 .value = std::string(setting.definition.default_value),
-                                 .source = static_cast<std::int8_t>(ConfigSource::kDefault)});
+        places.push_back({std::string(definition.name), std::string(definition.default_value)});
     }
+    Line line;
+    line.name = definition.name;
+    line.read_only = !setting.is_dynamic;
+    line.value = std::nullopt;
+    line.config_source = static_cast<std::int8_t>(ConfigSource::kDefault);
+    if (!places.empty()) {
+        line.value = places.front().value;
+        line.config_source = static_cast<std::int8_t>(places.front().source);
+    }
+    line.config_type = static_cast<std::int8_t>(definition.type);
+    if (body.include_documentation) line.documentation = std::string(definition.documentation);
+    if (body.include_synonyms) add_synonyms(line, places);
     return line;
+}
+
+/// What was set for every node while they ran, and nothing else.
+void describe_every_node(const Core& core, const DescribeConfigsRequest& body,
+                         const DescribeConfigsRequest::DescribeConfigsResource& asked,
+                         Answer& answer) {
+    const metadata::BrokerConfigs configs{.every_node = core.view->broker().every_node};
+    for (const BrokerSetting& setting : broker_settings()) {
+        const std::string_view name = setting.definition.name;
+        if (!configs.every_node.contains(name) || !is_asked(asked, name)) continue;
+        answer.configs.push_back(broker_line(setting, configs, body));
+    }
 }
 
 void describe_broker(const Core& core, const DescribeConfigsRequest& body,
                      const DescribeConfigsRequest::DescribeConfigsResource& asked, Answer& answer) {
-    // The empty name stands for the defaults of the whole cluster that were set while it ran: none.
-    if (asked.resource_name.empty()) return;
+    if (asked.resource_name.empty()) return describe_every_node(core, body, asked, answer);
     if (asked.resource_name != std::to_string(core.config.node_id.value)) {
         return refuse(answer, ErrorCode::kInvalidRequest,
                       "This is node " + std::to_string(core.config.node_id.value) + ", not node " +
@@ -111,7 +116,7 @@ void describe_broker(const Core& core, const DescribeConfigsRequest& body,
     }
     for (const BrokerSetting& setting : broker_settings()) {
         if (!is_asked(asked, setting.definition.name)) continue;
-        answer.configs.push_back(broker_line(setting, core.config.settings, body));
+        answer.configs.push_back(broker_line(setting, core.view->broker(), body));
     }
 }
 

@@ -45,7 +45,7 @@ metadata::NewTopic new_topic(CreateTopicsRequest::CreatableTopic& asked) {
 }
 
 std::vector<CreateTopicsResponse::CreatableTopicConfigs> described(
-    const metadata::ConfigMap& configs, const metadata::ConfigMap& broker) {
+    const metadata::ConfigMap& configs, const metadata::BrokerConfigs& broker) {
     std::vector<CreateTopicsResponse::CreatableTopicConfigs> result;
     for (const metadata::TopicConfigDefinition& entry : metadata::topic_config_table()) {
         if (entry.is_hidden) continue;
@@ -59,7 +59,7 @@ std::vector<CreateTopicsResponse::CreatableTopicConfigs> described(
 
 CreateTopicsResponse::CreatableTopicResult creation_answer(
     std::string name, std::expected<metadata::CreatedTopic, metadata::Refusal> outcome,
-    const metadata::ConfigMap& broker) {
+    const metadata::BrokerConfigs& broker) {
     CreateTopicsResponse::CreatableTopicResult answer;
     answer.name = std::move(name);
     if (!outcome) {
@@ -87,7 +87,7 @@ port::Task<Response> handle_create_topics(Request request) {
     CreateTopicsResponse response;
     for (auto& [name, outcome] : reply) {
         response.topics.push_back(
-            creation_answer(std::move(name), std::move(outcome), core.config.settings));
+            creation_answer(std::move(name), std::move(outcome), core.view->broker()));
     }
     co_return respond(request, response);
 }

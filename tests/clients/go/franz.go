@@ -12,6 +12,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // franz is franz-go, which produces idempotently and with snappy unless it is told otherwise.
@@ -154,6 +155,67 @@ func (f franz) topics(topic string) error {
 		}
 		return nil
 	})
+}
+
+// alter sets a topic's setting, or takes it back when the value is nil, and sees what it is then.
+func alter(ctx context.Context, admin *kadm.Client, topic, name string, value *string) error {
+	op := kadm.SetConfig
+	if value == nil {
+		op = kadm.DeleteConfig
+	}
+	changes := []kadm.AlterConfig{{Op: op, Name: name, Value: value}}
+	altered, err := admin.AlterTopicConfigs(ctx, changes, topic)
+	if err != nil || altered[0].Err != nil {
+		return fmt.Errorf("alter: %v %v", err, altered)
+	}
+	return soon(func() error {
+		configs, err := admin.DescribeTopicConfigs(ctx, topic)
+		if err != nil {
+			return err
+		}
+		for _, config := range configs[0].Configs {
+			if config.Key != name {
+				continue
+			}
+			if isSet := config.Source == kmsg.ConfigSourceDynamicTopicConfig; isSet != (value != nil) {
+				return fmt.Errorf("%s is %s from %v", name, config.MaybeValue(), config.Source)
+			}
+			return nil
+		}
+		return fmt.Errorf("no %s", name)
+	})
+}
+
+func (f franz) administer(topic string) error {
+	client, ctx, done := f.open()
+	defer done()
+	admin := kadm.NewClient(client)
+	retention := "7200000"
+	for _, value := range []*string{&retention, nil} {
+		if err := alter(ctx, admin, topic, "retention.ms", value); err != nil {
+			return err
+		}
+	}
+	var before kadm.Offsets
+	before.AddOffset(topic, 0, 40, -1)
+	deleted, err := admin.DeleteRecords(ctx, before)
+	if err != nil || deleted[topic][0].Err != nil || deleted[topic][0].LowWatermark != 40 {
+		return fmt.Errorf("delete: %v %v", err, deleted)
+	}
+	var asked kadm.TopicsSet
+	asked.Add(topic, 0)
+	folders, err := admin.DescribeAllLogDirs(ctx, asked)
+	if err != nil {
+		return err
+	}
+	if folder, ok := folders[1].LookupPartition(topic, 0); !ok || folder.Size <= 0 {
+		return fmt.Errorf("folders: %v", folders)
+	}
+	producers, err := admin.DescribeProducers(ctx, asked)
+	if err == nil {
+		err = producers[topic].Partitions[0].Err
+	}
+	return err
 }
 
 func (f franz) offsetAt(topic string, millis int64) (int64, error) {

@@ -4,6 +4,7 @@
 //	probe CLIENT consume BOOTSTRAP TOPIC COUNT         prints "offset<TAB>key<TAB>value"
 //	probe CLIENT restart BOOTSTRAP TOPIC COUNT         idempotent; prints "half", goes on after a line of input
 //	probe CLIENT topics BOOTSTRAP TOPIC                creates, lists, describes, grows, deletes
+//	probe franz administer BOOTSTRAP TOPIC             alters settings, deletes before offset 40, asks for folders
 //	probe CLIENT times BOOTSTRAP TOPIC MILLIS          prints the first offset at or after that time
 //	probe CLIENT group BOOTSTRAP TOPIC GROUP           a member until the input ends, as member.py prints it
 //
@@ -97,6 +98,8 @@ func run(args []string) error {
 		return c.restart(topic, int(number(args[4])), waitForInput)
 	case "topics":
 		return c.topics(topic)
+	case "administer":
+		return franz{args[2]}.administer(topic)
 	case "times":
 		offset, err := c.offsetAt(topic, number(args[4]))
 		fmt.Println(offset)

@@ -3,6 +3,7 @@
 //   Probe consume BOOTSTRAP TOPIC COUNT                prints "offset<TAB>key<TAB>value"
 //   Probe restart BOOTSTRAP TOPIC COUNT                idempotent; prints "half", goes on after a line of input
 //   Probe topics BOOTSTRAP TOPIC                       creates, lists, describes, grows, configures, deletes
+//   Probe administer BOOTSTRAP TOPIC                 alters settings, deletes before offset 40, asks for folders
 //   Probe times BOOTSTRAP TOPIC MILLIS                 prints the first offset at or after that time
 //   Probe group BOOTSTRAP TOPIC GROUP [NAME=VALUE..]   a member until the input ends, as member.py prints it
 import java.io.BufferedReader;
@@ -15,9 +16,12 @@ import java.util.Properties;
 import java.util.concurrent.Future;
 import java.util.stream.Collectors;
 import org.apache.kafka.clients.admin.Admin;
+import org.apache.kafka.clients.admin.AlterConfigOp;
+import org.apache.kafka.clients.admin.ConfigEntry;
 import org.apache.kafka.clients.admin.NewPartitions;
 import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.clients.admin.OffsetSpec;
+import org.apache.kafka.clients.admin.RecordsToDelete;
 import org.apache.kafka.clients.admin.TopicDescription;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
@@ -117,6 +121,48 @@ public class Probe {
         }
     }
 
+    static ConfigEntry alter(Admin admin, ConfigResource resource, String name, String value, AlterConfigOp.OpType op)
+            throws Exception {
+        var change = new AlterConfigOp(new ConfigEntry(name, value), op);
+        admin.incrementalAlterConfigs(Map.of(resource, List.of(change))).all().get();
+        ConfigEntry entry = null;
+        // Kafka spreads changes after it has answered.
+        for (int i = 0; i < 100; i++) {
+            entry = admin.describeConfigs(List.of(resource)).all().get().get(resource).get(name);
+            String now = entry == null ? null : entry.value();
+            if (op == AlterConfigOp.OpType.DELETE ? !value.equals(now) : value.equals(now)) return entry;
+            Thread.sleep(50);
+        }
+        throw new AssertionError(name + " is " + entry);
+    }
+
+    static void administer(String bootstrap, String topic) throws Exception {
+        try (Admin admin = Admin.create(settings(bootstrap))) {
+            ConfigResource resource = new ConfigResource(ConfigResource.Type.TOPIC, topic);
+            ConfigResource node = new ConfigResource(ConfigResource.Type.BROKER, "1");
+            var entry = alter(admin, resource, "retention.ms", "7200000", AlterConfigOp.OpType.SET);
+            check(entry.source() == ConfigEntry.ConfigSource.DYNAMIC_TOPIC_CONFIG, entry);
+            entry = alter(admin, resource, "retention.ms", "7200000", AlterConfigOp.OpType.DELETE);
+            check(entry.isDefault(), entry);
+            entry = alter(admin, node, "log.index.interval.bytes", "5000", AlterConfigOp.OpType.SET);
+            check(entry.source() == ConfigEntry.ConfigSource.DYNAMIC_BROKER_CONFIG && !entry.isReadOnly(), entry);
+            alter(admin, node, "log.index.interval.bytes", "5000", AlterConfigOp.OpType.DELETE);
+            ConfigResource allNodes = new ConfigResource(ConfigResource.Type.BROKER, "");
+            entry = alter(admin, allNodes, "log.index.interval.bytes", "6000", AlterConfigOp.OpType.SET);
+            check(entry.source() == ConfigEntry.ConfigSource.DYNAMIC_DEFAULT_BROKER_CONFIG, entry);
+            alter(admin, allNodes, "log.index.interval.bytes", "6000", AlterConfigOp.OpType.DELETE);
+            TopicPartition partition = new TopicPartition(topic, 0);
+            var deleted = admin.deleteRecords(Map.of(partition, RecordsToDelete.beforeOffset(40)));
+            check(deleted.lowWatermarks().get(partition).get().lowWatermark() == 40, "low watermark");
+            var folders = admin.describeLogDirs(List.of(1)).allDescriptions().get().get(1).values();
+            var folder = folders.iterator().next();
+            check(folder.replicaInfos().get(partition).size() > 0, folder);
+            check(folder.totalBytes().getAsLong() >= folder.usableBytes().getAsLong(), folder);
+            var producers = admin.describeProducers(List.of(partition)).partitionResult(partition).get();
+            check(producers.activeProducers().isEmpty(), producers);
+        }
+    }
+
     static void times(String bootstrap, String topic, long millis) {
         try (var consumer = consumer(bootstrap)) {
             TopicPartition partition = new TopicPartition(topic, 0);
@@ -164,6 +210,7 @@ public class Probe {
             case "consume" -> consume(a[1], a[2], Integer.parseInt(a[3]));
             case "restart" -> restart(a[1], a[2], Integer.parseInt(a[3]));
             case "topics" -> topics(a[1], a[2]);
+            case "administer" -> administer(a[1], a[2]);
             case "times" -> times(a[1], a[2], Long.parseLong(a[3]));
             case "group" -> group(a[1], a[2], a[3], List.of(a).subList(4, a.length));
             default -> throw new IllegalArgumentException(a[0]);

@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-namespace dlog::server {
+namespace dlog {
 
 /// How many insertions, deletions, replacements and swaps of neighbours turn `a` into `b`.
 [[nodiscard]] int edit_distance(std::string_view a, std::string_view b);
@@ -15,4 +15,4 @@ namespace dlog::server {
 [[nodiscard]] std::string_view nearest_name(std::string_view wanted,
                                             std::span<const std::string> names);
 
-}  // namespace dlog::server
+}  // namespace dlog

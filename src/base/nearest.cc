@@ -1,9 +1,9 @@
-#include "server/nearest.h"
+#include "base/nearest.h"
 
 #include <algorithm>
 #include <vector>
 
-namespace dlog::server {
+namespace dlog {
 
 int edit_distance(std::string_view a, std::string_view b) {
     // Rows of the table of distances between prefixes; a swap looks two rows back (Damerau 1964,
@@ -40,4 +40,4 @@ std::string_view nearest_name(std::string_view wanted, std::span<const std::stri
     return best;
 }
 
-}  // namespace dlog::server
+}  // namespace dlog
