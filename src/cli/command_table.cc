@@ -233,6 +233,75 @@ Command config_set() {
     };
 }
 
+Command group_list() {
+    return {
+        .name = "group list",
+        .summary = "List consumer groups",
+        .options = {{.name = "state",
+                     .value_name = "STATE",
+                     .documentation = "Only groups in this state (Stable, Empty, "
+                                      "PreparingRebalance, …); may be given several times.",
+                     .is_repeated = true},
+                    json(),
+                    bootstrap(),
+                    timeout()},
+        .examples = {{"dlog group list", "Each with its state and kind"},
+                     {"dlog group list --state Empty", "Those without members"}},
+    };
+}
+
+Command group_describe() {
+    return {
+        .name = "group describe",
+        .summary = "Show members, offsets and lag of consumer groups",
+        .arguments = {{.name = "GROUP", .documentation = "the group's id", .is_repeated = true}},
+        .options = {json(), bootstrap(), timeout()},
+        .examples = {{"dlog group describe billing", "How far it is behind, and who reads what"}},
+    };
+}
+
+Command group_reset() {
+    return {
+        .name = "group reset",
+        .summary = "Move the committed offsets of a consumer group",
+        .description =
+            "The group must have no members. Without --topic, everything that it has "
+            "committed is moved.\nOffsets outside the log are moved to its nearest end.",
+        .arguments = {{.name = "GROUP", .documentation = "the group's id"}},
+        .options = {{.name = "to",
+                     .value_name = "WHERE",
+                     .documentation = "beginning, end, end-N, an offset, a time "
+                                      "(2026-11-22T20:00:00Z) or a span before now (-1h)."},
+                    {.name = "shift",
+                     .value_name = "N",
+                     .documentation = "By so many records, forward or (negative) back."},
+                    {.name = "topic",
+                     .value_name = "TOPIC[:P,P]",
+                     .documentation = "Only this topic, or only these partitions of it; may be "
+                                      "given several times.",
+                     .is_repeated = true},
+                    {.name = "dry-run", .documentation = "Show what would be done."},
+                    json(),
+                    bootstrap(),
+                    timeout()},
+        .examples = {{"dlog group reset billing --to beginning --dry-run", "What would change"},
+                     {"dlog group reset billing --to -1h --topic orders",
+                      "Read the last hour of one topic again"},
+                     {"dlog group reset billing --shift 1 --topic orders:3",
+                      "Skip a record that cannot be read"}},
+    };
+}
+
+Command group_delete() {
+    return {
+        .name = "group delete",
+        .summary = "Delete consumer groups and their offsets",
+        .arguments = {{.name = "GROUP", .documentation = "the group's id", .is_repeated = true}},
+        .options = {json(), bootstrap(), timeout()},
+        .examples = {{"dlog group delete billing", "At once; it must have no members"}},
+    };
+}
+
 Command produce() {
     return {
         .name = "produce",
@@ -385,9 +454,9 @@ Command completion() {
 
 const std::vector<Command>& commands() {
     static const std::vector<Command> table = {
-        serve(),        topic_create(), topic_list(), topic_describe(), topic_alter(),
-        topic_delete(), config_get(),   config_set(), produce(),        consume(),
-        log_dump(),     log_check(),    completion()};
+        serve(),      topic_create(), topic_list(), topic_describe(), topic_alter(), topic_delete(),
+        config_get(), config_set(),   group_list(), group_describe(), group_reset(), group_delete(),
+        produce(),    consume(),      log_dump(),   log_check(),      completion()};
     return table;
 }
 

@@ -12,6 +12,7 @@
 #include <memory>
 #include <sstream>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "cli/exit_code.h"
@@ -309,6 +310,53 @@ TEST_CASE("a change of settings that is refused says why, and a dry run changes 
     CHECK(fixture.command({"config", "set", "-t", "t"}).exit_code == kUsage);
     CHECK(fixture.command({"config", "set", "-t", "t", "--broker", "1", "a=b"}).exit_code ==
           kUsage);
+}
+
+TEST_CASE("a group's offsets are set, shown, moved and deleted") {
+    Fixture fixture;
+    fixture.start();
+    CHECK(fixture.command({"topic", "create", "orders", "-p", "2"}).exit_code == kOk);
+    CHECK(fixture.command({"produce", "orders", "-p", "1"}, numbered_lines(10)).exit_code == kOk);
+    Outcome outcome = fixture.command({"group", "reset", "billing", "--to", "beginning"});
+    CHECK(outcome.exit_code == kFailed);
+    CHECK(outcome.errors.find("--topic TOPIC") != std::string::npos);
+
+    const Words to_four = {"group", "reset", "billing", "--topic", "orders:1", "--to", "4"};
+    Words dry = to_four;
+    dry.emplace_back("--dry-run");
+    outcome = fixture.command(dry);
+    CHECK(outcome.output ==
+          "billing  would be reset\n  topic   partition  from  to\n  orders  1          -     4\n");
+    CHECK(fixture.command({"group", "list"}).output.empty());
+    CHECK(fixture.command(to_four).exit_code == kOk);
+    CHECK(fixture.command({"group", "list"}).output == "  billing  Empty  classic  \n");
+    outcome = fixture.command({"group", "describe", "billing"});
+    CHECK(outcome.output.find("state=Empty") != std::string::npos);
+    CHECK(outcome.output.find("orders  1          4          10   6    -") != std::string::npos);
+
+    // Each goes from where the one before it went; what lies outside the log is brought into it.
+    for (const auto& [option, value, target] :
+         std::vector<std::tuple<std::string, std::string, std::string>>{
+             {"--shift", "-3", "1"},
+             {"--shift", "100", "10"},
+             {"--to", "end-2", "8"},
+             {"--to", "-1h", "0"},
+             {"--to", "end", "10"},
+             {"--to", "beginning", "0"}}) {
+        CAPTURE(value);
+        outcome = fixture.command({"group", "reset", "billing", option, value, "--json"});
+        CHECK_MESSAGE(outcome.exit_code == kOk, outcome.errors);
+        CHECK(outcome.output.find("\"to\":" + target + "}") != std::string::npos);
+    }
+    outcome = fixture.command({"group", "describe", "billing", "--json"});
+    CHECK(outcome.output.find("\"committed\":0,\"end\":10,\"lag\":10,\"member\":null") !=
+          std::string::npos);
+    CHECK(fixture.command({"group", "reset", "billing"}).exit_code == kUsage);
+    CHECK(fixture.command({"group", "delete", "billing"}).output == "deleted billing\n");
+    CHECK(fixture.command({"group", "list"}).output.empty());
+    outcome = fixture.command({"group", "describe", "billing"});
+    CHECK(outcome.exit_code == kFailed);
+    CHECK(outcome.errors.find("GROUP_ID_NOT_FOUND") != std::string::npos);
 }
 
 TEST_CASE("--json is for programs") {

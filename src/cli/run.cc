@@ -12,6 +12,7 @@
 #include "cli/config.h"
 #include "cli/consume.h"
 #include "cli/exit_code.h"
+#include "cli/group.h"
 #include "cli/help.h"
 #include "cli/log_check.h"
 #include "cli/log_dump.h"
@@ -130,6 +131,10 @@ constexpr Handler kHandlers[] = {
     {"topic delete", topic_delete},
     {"config get", config_get},
     {"config set", config_set},
+    {"group list", group_list},
+    {"group describe", group_describe},
+    {"group reset", group_reset},
+    {"group delete", group_delete},
     {"produce", produce},
     {"consume", consume},
     {"log dump", dump},

@@ -97,7 +97,7 @@ port::Task<Result<GroupDescription>> describe_classic(Cluster& cluster, std::str
     }
     GroupDescription description{.id = group,
                                  .state = found.group_state,
-                                 .type = "Classic",
+                                 .type = "classic",
                                  .assignor = found.protocol_data};
     for (const auto& member : found.members) {
         description.members.push_back({.id = member.member_id,
@@ -127,7 +127,7 @@ port::Task<Result<GroupDescription>> describe_consumer(Cluster& cluster, std::st
     DLOG_CO_TRY(outcome(found.error_code, found.error_message, group));
     GroupDescription description{.id = group,
                                  .state = found.group_state,
-                                 .type = "Consumer",
+                                 .type = "consumer",
                                  .assignor = found.assignor_name};
     for (const auto& member : found.members) {
         GroupMember& out = description.members.emplace_back();
@@ -185,7 +185,7 @@ port::Task<Result<std::vector<CommittedOffset>>> committed_offsets(Cluster& clus
             connection->version_of<protocol::OffsetFetchRequest>(kLastVersionWithNames));
         protocol::OffsetFetchRequest request;
         if (version >= kFirstFetchOfGroups) {
-            request.groups.emplace_back().group_id = group;
+            request.groups.push_back({.group_id = group, .topics = std::nullopt});
         } else {
             request.group_id = group;
             request.topics.reset();

@@ -19,7 +19,7 @@ struct GroupSummary {
     std::string id;
     std::string protocol_type;
     std::string state;  ///< "Stable", "Empty", …; empty when the broker is too old to tell
-    std::string type;   ///< "Classic" or "Consumer"; empty when the broker is too old to tell
+    std::string type;   ///< "classic" or "consumer"; empty when the broker is too old to tell
 };
 
 /// The groups of all brokers, by id.

@@ -91,7 +91,8 @@ def test_members_of_one_group_may_run_on_different_clients(broker, parted):
     group = f"g-{parted}"
     settings = {"partition_assignment_strategy": "range"}
     with join("confluent-kafka", broker, parted, group, **settings) as one:
-        with join("kcat", broker, parted, group, **settings) as two, join("kafka-python", broker, parted, group) as three:
+        kcat = join("kcat", broker, parted, group, **settings)
+        with kcat as two, join("kafka-python", broker, parted, group) as three:
             members = [one, two, three]
             wait_for(lambda: share(*members), "a fair share", members)
             written = produce(broker, parted, 0, 40)

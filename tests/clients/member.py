@@ -2,8 +2,8 @@
 
     member.py CLIENT BOOTSTRAP TOPIC GROUP [SETTING=VALUE...]
 
-Prints "= PARTITION,..." whenever its assignment changes and "PARTITION<TAB>OFFSET<TAB>KEY<TAB>VALUE" for every record, and
-leaves when its input ends.
+Prints "= PARTITION,..." whenever its assignment changes and "PARTITION<TAB>OFFSET<TAB>KEY<TAB>VALUE" for every record,
+and leaves when its input ends.
 """
 
 import sys

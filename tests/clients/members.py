@@ -12,8 +12,8 @@ Row = tuple[int, int, str, str]
 
 
 class Member:
-    """Reads the topic from the group's offsets, or from the start; `leave` commits and leaves as the client does by itself
-    when it is closed, `kill` does not."""
+    """Reads the topic from the group's offsets, or from the start; `leave` commits and leaves as the client does by
+    itself when it is closed, `kill` does not."""
 
     def __init__(self, command: list[str]):
         self.rows: list[Row] = []

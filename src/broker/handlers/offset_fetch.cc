@@ -81,6 +81,7 @@ port::Task<GroupResponse> fetch_group(Core& core, GroupRequest asked, bool is_by
 GroupRequest only_group(OffsetFetchRequest& body) {
     GroupRequest group;
     group.group_id = std::move(body.group_id);
+    group.topics.reset();
     if (!body.topics) return group;
     group.topics.emplace();
     for (OffsetFetchRequest::OffsetFetchRequestTopic& topic : *body.topics) {
