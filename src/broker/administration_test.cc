@@ -199,6 +199,14 @@ Task<void> delete_wrongly(Wire& wire) {
           Deleted{ErrorCode::kUnknownTopicOrPartition, -1});
     CHECK(co_await delete_before(wire, "none", 0, 1) ==
           Deleted{ErrorCode::kUnknownTopicOrPartition, -1});
+    protocol::DeleteRecordsRequest twice;
+    auto& asked = twice.topics.emplace_back();
+    asked.name = "t";
+    asked.partitions = {{.partition_index = 0, .offset = 1}, {.partition_index = 0, .offset = 4}};
+    const auto reply = co_await call(wire, 2, std::move(twice));
+    const auto& answers = reply.message.topics.at(0).partitions;
+    CHECK(answers.at(0).low_watermark == 3);
+    CHECK(answers.at(1).error_code == ErrorCode::kInvalidRequest);
 }
 
 Task<void> see_deleted(Wire& wire) {
@@ -254,7 +262,7 @@ Task<void> describe_producers(Wire& wire) {
         .producer_id = ProducerId(7), .producer_epoch = ProducerEpoch(2), .base_sequence = 0};
     (void)co_await produce(wire, "t", 0, batch_of({"a", "b"}, spec, 5'000));
     protocol::DescribeProducersRequest request;
-    request.topics.push_back({.name = "t", .partition_indexes = {0, 3}});
+    request.topics.push_back({.name = "t", .partition_indexes = {0, 3, 0}});
     const auto reply = co_await call(wire, 0, std::move(request));
     const auto& partitions = reply.message.topics.at(0).partitions;
     REQUIRE(partitions.at(0).active_producers.size() == 1);
@@ -264,9 +272,11 @@ Task<void> describe_producers(Wire& wire) {
     CHECK(producer.last_sequence == 1);
     CHECK(producer.last_timestamp == 5'001);
     CHECK(partitions.at(1).error_code == ErrorCode::kUnknownTopicOrPartition);
+    CHECK(partitions.at(2).error_code == ErrorCode::kInvalidRequest);
+    CHECK(partitions.at(2).active_producers.empty());
 }
 
-TEST_CASE("the producers that a partition remembers are told") {
+TEST_CASE("the producers that a partition remembers are told, once in an answer") {
     Cluster cluster(32);
     cluster.run(describe_producers);
 }

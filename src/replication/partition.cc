@@ -287,9 +287,10 @@ Task<void> Partition::sync_loop(std::shared_ptr<Partition> self) {
             break;
         }
         if (generation == log.generation()) log.persisted(target);
+        const Offset visible = self->high_watermark_;
         self->move_high_watermark();
-        // Under write.caching the high watermark was there before.
-        if (self->config().write_caching) self->progress_.notify_all();
+        // Under write.caching the high watermark was there before what was synced.
+        if (visible == self->high_watermark_) self->progress_.notify_all();
         if (log.checkpoint_need() == storage::CheckpointNeed::kNow) self->start_checkpoint();
         if (self->config().write_caching) break;
     }

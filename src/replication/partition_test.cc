@@ -538,6 +538,28 @@ TEST_CASE("records are deleted up to the high watermark and no further") {
     CHECK(acks.acknowledged.back().first == Offset{10});
 }
 
+TEST_CASE("what was acknowledged before its sync is synced before its deletion is") {
+    Acks acks;
+    std::vector<Result<Offset>> answers;
+    Harness harness(18);
+    storage::LogConfig config;
+    config.write_caching = true;
+    {
+        const PartitionPtr partition = harness.open(0, config);
+        harness.run(produce_all(partition, 0, 10, acks));
+        REQUIRE(acks.acknowledged.size() == 10);
+        config.write_caching = false;
+        partition->set_config(config);
+        harness.run(delete_records(partition, Offset{10}, answers));
+        CHECK(answers.back() == Offset{10});
+    }
+    harness.world.crash(*harness.host);
+    harness.world.restart(*harness.host);
+    const PartitionPtr partition = harness.open(0, config, 1);
+    CHECK(partition->log_start_offset() == Offset{10});
+    CHECK(partition->log_end_offset() == Offset{10});
+}
+
 TEST_CASE("a deletion that cannot be made to last is not acknowledged") {
     Acks acks;
     std::vector<Result<Offset>> answers;

@@ -116,6 +116,14 @@ void History::refused_as_corrupt(LogId log, std::int64_t offset) {
     if (!state.is_damaged(offset)) complain(state, offset, "refused as damaged, which it is not");
 }
 
+void History::asked_to_delete(LogId log, std::int64_t offset) {
+    logs_[log].asked_start = std::max(logs_[log].asked_start, offset);
+}
+
+void History::deleted(LogId log, std::int64_t offset) {
+    logs_[log].deleted_start = std::max(logs_[log].deleted_start, offset);
+}
+
 void History::unsynced_lost() {
     for (LogState& log : logs_) {
         if (!log.rules.is_cached) continue;
@@ -132,8 +140,11 @@ void History::set_unsynced_at_risk(bool is_at_risk) {
 
 void History::check_reading(LogId log, const Reading& reading) {
     LogState& state = logs_[log];
-    if (!state.rules.may_drop_old && reading.log_start_offset != 0) {
+    if (!state.rules.may_drop_old && reading.log_start_offset > state.asked_start) {
         complain(state, reading.log_start_offset, "the log starts here, without retention");
+    }
+    if (reading.log_start_offset < state.deleted_start) {
+        complain(state, reading.log_start_offset, "the log starts here, where it was deleted");
     }
     for (const auto& [offset, name] : reading.records) seen(log, offset, name);
     for (std::int64_t offset = reading.log_start_offset; offset < reading.end_offset; ++offset) {

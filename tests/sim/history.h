@@ -10,6 +10,8 @@
 /// 4. Offsets are dense: between the log's start and its end there is no gap but damage.
 /// 5. A producer that is idempotent finds each of its records at most once, in the order it sent
 ///    them.
+/// 6. What was deleted up to an offset stays deleted once that was acknowledged; without retention
+///    nothing before the last such offset goes that nobody asked to delete.
 #pragma once
 
 #include <cstdint>
@@ -43,6 +45,10 @@ class History {
     void damaged(LogId log, std::int64_t first_offset, std::int64_t last_offset);
     /// A reader got an error that says that the data at `offset` is damaged.
     void refused_as_corrupt(LogId log, std::int64_t offset);
+    /// Somebody asks to delete everything before `offset`; then, it was acknowledged that the log
+    /// starts at `offset` or behind it.
+    void asked_to_delete(LogId log, std::int64_t offset);
+    void deleted(LogId log, std::int64_t offset);
     /// Cached logs may have lost what they had not synced, and use its offsets again.
     void unsynced_lost();
     /// While it is true cached logs may lose something at any time: syncs fail.
@@ -76,6 +82,8 @@ class History {
         std::map<std::int64_t, RecordName> seen;
         std::map<RecordName, std::int64_t> seen_at;    // of idempotent producers
         std::map<std::int64_t, std::int64_t> damaged;  // first offset to last
+        std::int64_t asked_start = 0;                  // the log may start here
+        std::int64_t deleted_start = 0;                // and starts here at the least
         [[nodiscard]] bool is_damaged(std::int64_t offset) const;
     };
     [[nodiscard]] bool may_lose(const LogState& log) const {

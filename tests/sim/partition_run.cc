@@ -47,6 +47,7 @@ struct ProducerState {
 };
 
 struct PartitionState {
+    bool has_deletions = false;  // somebody deletes records now and then
     LogId log = 0;
     replication::PartitionKey key;
     storage::LogConfig config;
@@ -126,6 +127,7 @@ class PartitionNode final : public sim::Program {
                 }
             }
             self.ports_.spawn.spawn(consume(self, at));
+            if (state.has_deletions) self.ports_.spawn.spawn(delete_records(self, at));
         }
         self.shard_.start();
         for (ProducerState& producer : self.plan_.producers) {
@@ -271,6 +273,29 @@ class PartitionNode final : public sim::Program {
         }
     }
 
+    static Task<void> delete_records(PartitionNode& self, std::size_t at) {
+        const LogId log = self.plan_.partitions[at].log;
+        const PartitionPtr& partition = self.opened_[at];
+        Random random(self.ports_.entropy.next());
+        while (self.plan_.is_producing) {
+            co_await port::sleep_for(self.ports_.clock, milliseconds(random.between(20, 2000)));
+            const Offset start = partition->log_start_offset();
+            const Offset end = partition->high_watermark();
+            std::optional<Offset> before;
+            if (random.chance(7, 8)) before = start + random.between(0, end.since(start));
+            self.plan_.history.asked_to_delete(log, before.value_or(end).value);
+            const auto deleted = co_await partition->delete_records(before);
+            if (deleted) {
+                if (*deleted < before.value_or(end)) self.plan_.history.fail("deleted too little");
+                self.plan_.history.deleted(log, deleted->value);
+            } else if (deleted.error() == replication::Error::kOffsetOutOfRange) {
+                self.plan_.history.fail("a deletion up to the high watermark was refused");
+            } else if (deleted.error() == replication::Error::kClosed) {
+                break;
+            }
+        }
+    }
+
     static Task<void> read_whole(PartitionNode& self, std::size_t at) {
         const LogId log = self.plan_.partitions[at].log;
         History::Reading reading;
@@ -340,6 +365,7 @@ void make_plan(Plan& plan, Random& random) {
                      .topic_id = {.high = 7, .low = at + 1},
                      .partition = PartitionId(static_cast<std::int32_t>(at))};
         state.config = random_config(random);
+        state.has_deletions = random.chance(1, 3);
         state.folder = replication::partition_folder(plan.shard.data_dir, state.key);
         const bool drops_old =
             state.config.retention_bytes >= 0 || state.config.retention_ms < 3600'000;

@@ -47,6 +47,7 @@ port::Task<Response> handle_delete_records(Request request) {
     if (!body) co_return undecodable(request, body.error());
     DeleteRecordsResponse response;
     std::vector<Part> parts;
+    NamedPartitions named;
     response.topics.resize(body->topics.size());
     for (std::size_t i = 0; i < body->topics.size(); ++i) {
         const auto& asked_topic = body->topics[i];
@@ -60,6 +61,10 @@ port::Task<Response> handle_delete_records(Request request) {
             answer.low_watermark = -1;
             if (topic == nullptr || !topic->has(asked.partition_index)) {
                 answer.error_code = ErrorCode::kUnknownTopicOrPartition;
+                continue;
+            }
+            if (!named.add(asked_topic.name, asked.partition_index)) {
+                answer.error_code = ErrorCode::kInvalidRequest;
                 continue;
             }
             parts.push_back({.topic_id = topic->topic->id,

@@ -1,11 +1,10 @@
 /// DescribeLogDirs: how much the data folder holds, and what of it is whose.
-#include <algorithm>
 #include <map>
 #include <string>
 #include <utility>
 
-#include "broker/core.h"
 #include "broker/handlers/handlers.h"
+#include "broker/handlers/owners.h"
 #include "broker/handlers/respond.h"
 #include "port/disk.h"
 #include "protocol/messages/describe_log_dirs.h"
@@ -19,19 +18,8 @@ using protocol::DescribeLogDirsResponse;
 /// Bytes of each partition, by topic and number.
 using Sizes = std::map<std::string, std::map<std::int32_t, std::int64_t>>;
 
-/// Nothing is asked for everything.
-bool is_asked(const DescribeLogDirsRequest& body, const replication::PartitionKey& key) {
-    if (!body.topics) return true;
-    for (const auto& topic : *body.topics) {
-        if (topic.topic != key.topic) continue;
-        if (std::ranges::find(topic.partitions, key.partition.value) != topic.partitions.end()) {
-            return true;
-        }
-    }
-    return false;
-}
-
-port::Task<Sizes> measure(Core* home, const DescribeLogDirsRequest* body) {
+/// Of the partitions `asked` for, or of all when that is null.
+port::Task<Sizes> measure(Core* home, const NamedPartitions* asked) {
     Sizes sizes;
     Core* here = home;
     for (Core* const owner : home->shared.cores) {
@@ -40,7 +28,8 @@ port::Task<Sizes> measure(Core* home, const DescribeLogDirsRequest* body) {
         for (const auto& partition : owner->shard.partitions()) {
             const replication::PartitionKey& key = partition->key();
             // The metadata log and what is being removed are nobody's topics.
-            if (owner->view->find(key.topic_id) == nullptr || !is_asked(*body, key)) continue;
+            if (owner->view->find(key.topic_id) == nullptr) continue;
+            if (asked != nullptr && !asked->contains(key.topic, key.partition.value)) continue;
             sizes[key.topic][key.partition.value] =
                 static_cast<std::int64_t>(partition->status().size_bytes);
         }
@@ -55,7 +44,13 @@ port::Task<Response> handle_describe_log_dirs(Request request) {
     Core& core = *request.core;
     const auto body = decode_request<DescribeLogDirsRequest>(request);
     if (!body) co_return undecodable(request, body.error());
-    const Sizes sizes = co_await measure(&core, &*body);
+    NamedPartitions asked;
+    if (body->topics) {
+        for (const auto& topic : *body->topics) {
+            for (const std::int32_t index : topic.partitions) (void)asked.add(topic.topic, index);
+        }
+    }
+    const Sizes sizes = co_await measure(&core, body->topics ? &asked : nullptr);
     DescribeLogDirsResponse response;
     auto& folder = response.results.emplace_back();
     folder.log_dir = core.config.data_dir;

@@ -40,6 +40,7 @@ port::Task<Response> handle_describe_producers(Request request) {
     if (!body) co_return undecodable(request, body.error());
     DescribeProducersResponse response;
     std::vector<Part> parts;
+    NamedPartitions named;
     response.topics.resize(body->topics.size());
     for (std::size_t i = 0; i < body->topics.size(); ++i) {
         const auto& asked_topic = body->topics[i];
@@ -54,6 +55,11 @@ port::Task<Response> handle_describe_producers(Request request) {
             if (topic == nullptr || !topic->has(index)) {
                 answer.error_code = ErrorCode::kUnknownTopicOrPartition;
                 answer.error_message = "There is no such topic or partition.";
+                continue;
+            }
+            if (!named.add(asked_topic.name, index)) {
+                answer.error_code = ErrorCode::kInvalidRequest;
+                answer.error_message = "The partition is named twice in the request.";
                 continue;
             }
             parts.push_back({.topic_id = topic->topic->id,

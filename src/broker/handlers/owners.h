@@ -3,7 +3,9 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <set>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/ids.h"
@@ -19,6 +21,22 @@ struct AskedPartition {
     CoreId owner;
     const Asked* asked = nullptr;
     Answer* answer = nullptr;
+};
+
+/// The partitions that a request has named so far: what it costs to answer is bounded by what there
+/// is, not by how often it is named.
+class NamedPartitions {
+  public:
+    /// False when it was named before. `topic` lives as long.
+    [[nodiscard]] bool add(std::string_view topic, std::int32_t partition) {
+        return named_.emplace(topic, partition).second;
+    }
+    [[nodiscard]] bool contains(std::string_view topic, std::int32_t partition) const {
+        return named_.contains({topic, partition});
+    }
+
+  private:
+    std::set<std::pair<std::string_view, std::int32_t>> named_;
 };
 
 /// Calls `visit` for each part on the core that owns it, and comes home. The parts live as long.
