@@ -147,9 +147,8 @@ class Confluent:
         return confluent_kafka.Producer({"bootstrap.servers": broker.bootstrap, **more})
 
     def consumer(self, broker, **more):
-        """The binding demands a group.id, but no group is joined, and nothing is committed to one."""
-        groupless = {"group.id": "unused", "enable.auto.commit": False}
-        return confluent_kafka.Consumer({"bootstrap.servers": broker.bootstrap, **groupless, **more})
+        """The binding demands a group.id, though no group is joined."""
+        return confluent_kafka.Consumer({"bootstrap.servers": broker.bootstrap, "group.id": "unused", **more})
 
     def send(self, producer, topic, numbers):
         failures = []
