@@ -83,12 +83,12 @@ build)
 test)
     install_apt build test
     install_wheels
-    install_jars clients console-tools
+    install_jars clients console-tools frameworks
     ;;
 bench)
     install_apt build test bench
     install_wheels
-    install_jars clients console-tools broker
+    install_jars clients console-tools frameworks broker
     ;;
 *) die "unknown level '$level'" ;;
 esac
