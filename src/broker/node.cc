@@ -159,6 +159,11 @@ port::Task<CoreMetrics> metrics_of(Core* home, Core* core) {
     metrics.segments = shard.segments;
     metrics.damaged_ranges = shard.damaged_ranges;
     metrics.deleted_segments = shard.deleted_segments;
+    metrics.cleaner_read_bytes = shard.cleaner_read_bytes;
+    metrics.cleaner_written_bytes = shard.cleaner_written_bytes;
+    metrics.cleaner_removed_records = shard.cleaner_removed_records;
+    metrics.cleaner_rounds = shard.cleaner_rounds;
+    metrics.uncleanable_partitions = shard.uncleanable_partitions;
     metrics.fetch_sessions = core->sessions.size();
     metrics.fetch_session_evictions = core->sessions.evictions();
     co_await port::hop(core->ports.spawn, home->id());

@@ -51,6 +51,7 @@ struct PartitionState {
     replication::PartitionKey key;
     storage::LogConfig config;
     std::string folder;
+    std::uint32_t key_count = 0;  ///< above 0: compacted
 };
 
 /// Everything about the run that is not in the world.
@@ -149,7 +150,9 @@ class PartitionNode final : public sim::Program {
                          .payload_bytes = static_cast<std::size_t>(
                              producer.random.between(kPayloadBytesMin, is_big ? 900 : 80)),
                          .timestamp = ports_.clock.wall_now(),
-                         .producer_id = kNoProducer};
+                         .producer_id = kNoProducer,
+                         .key_count = plan_.partitions[producer.partition].key_count,
+                         .keys_collide = plan_.canary == Canary::kKeysCollide};
         if (producer.is_idempotent) {
             batch.sequence = static_cast<std::int32_t>(producer.next_record);
             make.producer_id = ProducerId(1000 + producer.number);
@@ -326,6 +329,18 @@ storage::LogConfig random_config(Random& random) {
     return config;
 }
 
+/// Every second log is compacted, some of these with few keys, so that whole batches go.
+void make_compacted(PartitionState& state, Random& random) {
+    storage::LogConfig& config = state.config;
+    config.compacts = true;
+    config.deletes_old = random.chance(1, 4);
+    config.min_cleanable_dirty_ratio = random.chance(1, 2) ? 0.01 : 0.5;
+    config.delete_retention_ms = random.chance(1, 2) ? 3600'000 : random.between(0, 300);
+    if (random.chance(1, 4)) config.min_compaction_lag_ms = random.between(1, 300);
+    if (random.chance(1, 3)) config.max_compaction_lag_ms = random.between(300, 2000);
+    state.key_count = static_cast<std::uint32_t>(random.between(1, 4) * random.between(1, 60));
+}
+
 void make_plan(Plan& plan, Random& random) {
     plan.shard.data_dir = "data";
     plan.shard.tail_bytes = static_cast<std::size_t>(random.between(0, 64)) * 1024;
@@ -333,6 +348,13 @@ void make_plan(Plan& plan, Random& random) {
     plan.shard.max_open_files = static_cast<std::size_t>(random.between(2, 40));
     plan.shard.retention_interval = milliseconds(random.between(50, 2000));
     plan.shard.checkpoint_interval = milliseconds(random.between(20, 3000));
+    plan.shard.cleaner.backoff = milliseconds(random.between(5, 500));
+    // So few keys that a round does not cover them all, or room for all.
+    plan.shard.cleaner.map_bytes = static_cast<std::size_t>(random.between(2, 4000)) * 24;
+    if (random.chance(1, 3)) {
+        plan.shard.cleaner.io_bytes_per_second =
+            static_cast<double>(random.between(50, 5000)) * 1e3;
+    }
     const std::uint64_t partitions = 1 + random.below(4);
     for (std::uint64_t at = 0; at < partitions; ++at) {
         PartitionState state;
@@ -340,10 +362,14 @@ void make_plan(Plan& plan, Random& random) {
                      .topic_id = {.high = 7, .low = at + 1},
                      .partition = PartitionId(static_cast<std::int32_t>(at))};
         state.config = random_config(random);
+        if (random.chance(1, 2)) make_compacted(state, random);
         state.folder = replication::partition_folder(plan.shard.data_dir, state.key);
-        const bool drops_old =
-            state.config.retention_bytes >= 0 || state.config.retention_ms < 3600'000;
-        state.log = plan.history.add_log(state.key.topic, {.may_drop_old = drops_old});
+        const bool drops_old = state.config.deletes_old && (state.config.retention_bytes >= 0 ||
+                                                            state.config.retention_ms < 3600'000);
+        state.log = plan.history.add_log(
+            state.key.topic, {.may_drop_old = drops_old,
+                              .key_count = state.key_count,
+                              .drops_tombstones = state.config.delete_retention_ms < 3600'000});
         plan.partitions.push_back(std::move(state));
         const std::uint64_t producers = 1 + random.below(3);
         for (std::uint64_t one = 0; one < producers; ++one) {

@@ -41,4 +41,13 @@ std::optional<RecordName> read_payload(ByteView payload) {
     return name;
 }
 
+std::uint32_t key_of(RecordName name, std::uint32_t key_count) {
+    DLOG_ASSERT(key_count > 0);
+    return static_cast<std::uint32_t>(mix_bits(name.number * 31 + name.producer) % key_count);
+}
+
+bool is_tombstone(RecordName name, std::uint32_t key_count) {
+    return may_be_deleted(key_of(name, key_count)) && mix_bits(name.number ^ 77) % 3 == 0;
+}
+
 }  // namespace dlog::simtest

@@ -11,6 +11,7 @@ namespace dlog::simtest {
 enum class Canary : std::uint8_t {
     kNone,
     kAcknowledgesBeforeFlush,  ///< its syncs return at once and are done later
+    kKeysCollide,              ///< compaction takes different keys for one
 };
 
 struct RunOptions {

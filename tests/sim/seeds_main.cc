@@ -168,7 +168,7 @@ int run_all(const Arguments& arguments) {
 
 constexpr std::string_view kUsage =
     "usage: sim_seeds [--seed N | --seeds FIRST COUNT] [--level node|partitions] [--jobs N]\n"
-    "                 [--trace [--twice]] [--canary none|flush|tail] [--expect-failure]\n";
+    "                 [--trace [--twice]] [--canary none|flush|tail|keys] [--expect-failure]\n";
 
 bool parse(int count, char** words, Arguments& arguments) {
     for (int at = 1; at < count; ++at) {
@@ -198,7 +198,8 @@ bool parse(int count, char** words, Arguments& arguments) {
             const std::string_view name = words[++at];
             if (name == "flush") arguments.canary = Canary::kAcknowledgesBeforeFlush;
             arguments.needs_trusting_storage = name == "tail";
-            if (name != "flush" && name != "tail" && name != "none") return false;
+            if (name == "keys") arguments.canary = Canary::kKeysCollide;
+            if (name != "flush" && name != "tail" && name != "keys" && name != "none") return false;
         } else {
             return false;
         }
