@@ -157,13 +157,33 @@ void History::check_reading(LogId log, const Reading& reading) {
     check_order(state, reading);
 }
 
+/// What took a record's place may have been damaged since: adds what is known of it to `latest`,
+/// and returns the last offset at which there may have been something that nobody knows.
+std::int64_t History::note_damaged(const LogState& state,
+                                   std::map<std::uint32_t, std::int64_t>& latest) {
+    std::int64_t unknown_to = -1;
+    for (const auto& [first, last] : state.damaged) {
+        for (std::int64_t offset = first; offset <= last; ++offset) {
+            const auto acknowledged = state.acknowledged.find(offset);
+            const auto seen = state.seen.find(offset);
+            if (acknowledged == state.acknowledged.end() && seen == state.seen.end()) {
+                unknown_to = offset;
+                continue;
+            }
+            const RecordName name = seen != state.seen.end() ? seen->second : acknowledged->second;
+            std::int64_t& last_of_key = latest[key_of(name, state.rules.key_count)];
+            last_of_key = std::max(last_of_key, offset);
+        }
+    }
+    return unknown_to;
+}
+
 /// Every record that is known and not there any more is out of date.
 void History::check_compacted(const LogState& state, const Reading& reading) {
     const std::uint32_t key_count = state.rules.key_count;
     std::map<std::uint32_t, std::int64_t> latest;
     for (const auto& [offset, name] : reading.records) latest[key_of(name, key_count)] = offset;
-    // What took a record's place may have been damaged since.
-    const std::int64_t damaged_to = state.damaged.empty() ? -1 : state.damaged.rbegin()->first;
+    const std::int64_t damaged_to = note_damaged(state, latest);
     for (const auto* known : {&state.acknowledged, &state.seen}) {
         for (const auto& [offset, name] : *known) {
             if (offset < reading.log_start_offset || offset >= reading.end_offset ||

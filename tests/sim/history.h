@@ -33,7 +33,7 @@ class History {
     struct LogRules {
         bool may_drop_old = false;  ///< retention is on
         bool is_cached = false;     ///< write.caching: acknowledged before it is synced
-        /// Above 0: compacted, with this many keys.
+        /// Above 0: compacted, with this many keys that are written often.
         std::uint32_t key_count = 0;
         bool drops_tombstones = false;  ///< delete.retention.ms passes within the run
     };
@@ -87,6 +87,8 @@ class History {
         return log.rules.is_cached && is_unsynced_at_risk_;
     }
     void check_compacted(const LogState& state, const Reading& reading);
+    [[nodiscard]] static std::int64_t note_damaged(const LogState& state,
+                                                   std::map<std::uint32_t, std::int64_t>& latest);
     void check_order(const LogState& state, const Reading& reading);
     void complain(const LogState& log, std::int64_t offset, const std::string& what);
     [[nodiscard]] static std::string text_of(RecordName name);

@@ -87,6 +87,9 @@ class PartitionNode final : public sim::Program {
 
     [[nodiscard]] bool is_open() const { return is_open_; }
     [[nodiscard]] bool has_stopped() const { return has_stopped_; }
+    [[nodiscard]] std::uint64_t compacted_records() const {
+        return shard_.metrics().cleaner_removed_records;
+    }
     void stop() { ports_.spawn.spawn(stop_shard(*this)); }
     /// Reads every partition whole and checks it.
     void read_all() {
@@ -411,6 +414,7 @@ class PartitionRun {
         result.seen_records = plan_.history.seen_records();
         result.corrupt_refusals = plan_.history.corrupt_refusals();
         result.crashes = crashes_;
+        result.compacted_records = compacted_records_;
         return result;
     }
 
@@ -424,6 +428,7 @@ class PartitionRun {
 
     void restart_after(bool is_power_loss) {
         ++crashes_;
+        compacted_records_ += node().compacted_records();
         tell(is_power_loss ? "FAULT: the power goes" : "FAULT: the process is killed");
         if (is_power_loss) {
             world_.crash(*host_);
@@ -443,6 +448,7 @@ class PartitionRun {
         if (!world_.run_until([this] { return node().has_stopped(); }, kConvergeLimit)) {
             plan_.history.fail("a clean stop did not end");
         }
+        compacted_records_ += node().compacted_records();
         world_.kill(*host_);
         world_.restart(*host_);
     }
@@ -525,6 +531,7 @@ class PartitionRun {
     sim::World world_;
     sim::Host* host_ = nullptr;
     std::uint64_t crashes_ = 0;
+    std::uint64_t compacted_records_ = 0;
 };
 
 }  // namespace

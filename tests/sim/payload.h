@@ -23,8 +23,8 @@ struct RecordName {
 
 inline constexpr std::size_t kPayloadBytesMin = 20;
 
-/// Which of the log's `key_count` keys a record has, and whether it deletes its key: it then has no
-/// value, and its payload is in a header.
+/// Which key a record has in a log with `key_count` keys that are written often, and whether it
+/// deletes its key: it then has no value, and its payload is in a header.
 [[nodiscard]] std::uint32_t key_of(RecordName name, std::uint32_t key_count);
 [[nodiscard]] bool is_tombstone(RecordName name, std::uint32_t key_count);
 /// Of the others no record is a tombstone.

@@ -29,6 +29,7 @@ struct RunResult {
     std::uint64_t seen_records = 0;
     std::uint64_t crashes = 0;
     std::uint64_t corrupt_refusals = 0;
+    std::uint64_t compacted_records = 0;  ///< removed by compaction
 };
 
 /// One core's partitions alone: replication and storage without broker and network.
