@@ -247,11 +247,13 @@ Task<bool> Partition::swap_in(std::vector<Segment> group, storage::GroupCleaner*
                               FilePtr file) {
     const Segment segment = cleaner->segment();
     const auto offered = co_await folder_.offer_swap(swap_name(segment), file);
+    const std::size_t held_before = log_->tail_bytes_held();
     if (!offered || is_closed_ || !log_->replace_segments(group, segment)) {
         if (!offered) failed_cleaning(offered.error());
         co_await folder_.remove_rewritten(swap_name(segment));
         co_return false;
     }
+    services_.tail_bytes_held -= held_before - log_->tail_bytes_held();
     folder_.read_from(segment.base_offset, std::move(file));
     for (const Segment& old : group) {
         services_.indexes.erase(folder_.file_path(old.base_offset, storage::FileKind::kLog));

@@ -43,6 +43,8 @@ bool Log::replace_segments(std::span<const Segment> group, const Segment& cleane
     *at = cleaned;
     segments_.erase(at + 1, at + static_cast<std::ptrdiff_t>(group.size()));
     size_bytes_ += cleaned.size_bytes;
+    // What is in memory of it is as it was: readers are to see it cleaned.
+    tail_.evict(0, cleaned.end_offset);
     verified_.mark_verified(cleaned.base_offset, 0, cleaned.size_bytes);
     swapping_ = cleaned;
     ++replacements_;
