@@ -156,7 +156,7 @@ void Partition::failed_cleaning(DiskError error) {
 
 /// Nothing when the round cannot go on.
 Task<std::optional<Buffer>> Partition::read_to_clean(storage::NeedBytes need) {
-    if (is_closed_) co_return std::nullopt;
+    if (is_closed_ || services_.is_stopping) co_return std::nullopt;
     auto bytes = co_await folder_.read_segment(need.segment, need.position, need.size_bytes);
     if (bytes) {
         services_.metrics.cleaner_read_bytes += bytes->size();
@@ -182,7 +182,10 @@ Task<void> Partition::pace(std::uint64_t size_bytes) {
     port::Clock& clock = services_.ports.clock;
     Throttle& throttle = services_.cleaner_throttle;
     throttle.spend(clock.now(), size_bytes);
-    while (!is_closed_ && clock.now() < throttle.paid_at()) {
+    const auto must_wait = [&] {
+        return !is_closed_ && !services_.is_stopping && clock.now() < throttle.paid_at();
+    };
+    while (must_wait()) {
         co_await port::sleep_for(clock, std::min(kPaceStep, throttle.paid_at() - clock.now()));
     }
 }
@@ -248,7 +251,7 @@ Task<bool> Partition::swap_in(std::vector<Segment> group, storage::GroupCleaner*
     const Segment segment = cleaner->segment();
     const auto offered = co_await folder_.offer_swap(swap_name(segment), file);
     const std::size_t held_before = log_->tail_bytes_held();
-    if (!offered || is_closed_ || !log_->replace_segments(group, segment)) {
+    if (!offered || is_closed_ || services_.is_stopping || !log_->replace_segments(group, segment)) {
         if (!offered) failed_cleaning(offered.error());
         co_await folder_.remove_rewritten(swap_name(segment));
         co_return false;

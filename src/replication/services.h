@@ -30,6 +30,8 @@ struct ShardServices {
     Lru<std::shared_ptr<const storage::SegmentIndex>> indexes;
     ShardMetrics metrics;
     Throttle cleaner_throttle;
+    /// A round of compaction under way breaks off.
+    bool is_stopping = false;
     /// Bytes that the tails of all partitions hold; the shard evicts when it is above the
     /// configured bound.
     std::size_t tail_bytes_held = 0;

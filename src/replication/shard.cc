@@ -132,6 +132,7 @@ Task<void> drain_one(PartitionPtr partition, port::Gate& gate) {
 
 Task<void> Shard::stop() {
     is_stopping_ = true;
+    services_->is_stopping = true;
     stopping_.notify_all();
     services_->tail_grew.notify_all();
     while (loops_.held() > 0) co_await loops_.left().wait();
