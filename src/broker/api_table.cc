@@ -45,8 +45,7 @@ constexpr Served kServed[] = {
      .limits = "No features are advertised."},
     {.key = ApiKey::kCreateTopics,
      .handler = handle_create_topics,
-     .limits = "A replication factor above the number of nodes (one) is refused. "
-               "cleanup.policy=compact is refused."},
+     .limits = "A replication factor above the number of nodes (one) is refused."},
     {.key = ApiKey::kDeleteTopics, .handler = handle_delete_topics},
     {.key = ApiKey::kInitProducerId,
      .handler = handle_init_producer_id,

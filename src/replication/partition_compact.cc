@@ -251,7 +251,8 @@ Task<bool> Partition::swap_in(std::vector<Segment> group, storage::GroupCleaner*
     const Segment segment = cleaner->segment();
     const auto offered = co_await folder_.offer_swap(swap_name(segment), file);
     const std::size_t held_before = log_->tail_bytes_held();
-    if (!offered || is_closed_ || services_.is_stopping || !log_->replace_segments(group, segment)) {
+    if (!offered || is_closed_ || services_.is_stopping ||
+        !log_->replace_segments(group, segment)) {
         if (!offered) failed_cleaning(offered.error());
         co_await folder_.remove_rewritten(swap_name(segment));
         co_return false;
