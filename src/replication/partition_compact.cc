@@ -46,10 +46,11 @@ storage::SwapFileName swap_name(const Segment& segment) {
 }  // namespace
 
 Task<double> Partition::compaction_urgency() {
-    if (is_closed_ || is_uncleanable_ || !config().compacts) co_return 0;
+    if (is_closed_) co_return 0;
+    if (log_->swapping()) co_return kSwapping;
+    if (is_uncleanable_ || !config().compacts) co_return 0;
     const std::shared_ptr<Partition> self = shared_from_this();
     const port::Gate::Hold hold = work_.enter();
-    if (log_->swapping()) co_return kSwapping;
     const Timestamp now = services_.ports.clock.wall_now();
     if (auto rolled = log_->roll_for_compaction(now)) {
         std::vector<storage::WriteStep> steps;
@@ -77,10 +78,11 @@ Task<double> Partition::compaction_urgency() {
 
 Task<bool> Partition::compact() {
     const std::shared_ptr<Partition> self = shared_from_this();
-    if (is_closed_ || is_uncleanable_) co_return false;
+    if (is_closed_) co_return false;
     const port::Gate::Hold hold = work_.enter();
     if (log_->swapping() && !co_await finish_swap()) co_return false;
     if (log_->is_swap_noted() && !co_await write_checkpoint(false)) co_return false;
+    if (is_uncleanable_ || !config().compacts) co_return false;
 
     const Timestamp now = services_.ports.clock.wall_now();
     const storage::Cleanable cleanable = cleanable_of(*log_, now);
@@ -98,14 +100,12 @@ Task<bool> Partition::compact() {
     storage::DirtyScan scan({dirty, segments.end()}, cleanable.dirty_from, map);
     if (!co_await scan_keys(&scan)) co_return false;
 
-    storage::CleaningRules rules{.map_end = scan.end(),
-                                 .now = now,
-                                 .delete_retention_ms = config().delete_retention_ms,
-                                 .index_interval_bytes = config().index_interval_bytes};
-    for (const auto& [id, state] : log_->producers().states()) {
-        if (state.batch_count == 0) continue;
-        rules.producer_ends[id] = state.batches[state.batch_count - 1U].last_offset;
-    }
+    storage::CleaningRules rules{
+        .map_end = scan.end(),
+        .now = now,
+        .delete_retention_ms = config().delete_retention_ms,
+        .index_interval_bytes = config().index_interval_bytes,
+        .producer_ends = storage::producer_ends(log_->producers().states())};
     const auto end = std::ranges::lower_bound(segments, scan.end(), {}, &Segment::base_offset);
     for (std::span rest(segments.begin(), end); !rest.empty();) {
         const std::size_t count = storage::group_size(rest, config().segment_bytes);

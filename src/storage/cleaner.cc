@@ -183,6 +183,15 @@ bool DirtyScan::add(const BatchWalker::Item& batch) {
 
 // --- Rewriting
 
+std::shared_ptr<const ProducerEnds> producer_ends(const ProducerMap& producers) {
+    auto ends = std::make_shared<ProducerEnds>();
+    for (const auto& [id, state] : producers) {
+        if (state.batch_count == 0) continue;
+        (*ends)[id] = state.batches[state.batch_count - 1U].last_offset;
+    }
+    return ends;
+}
+
 GroupCleaner::GroupCleaner(std::vector<Segment> group, CleaningRules rules, const OffsetMap& map)
     : group_(std::move(group)),
       rules_(std::move(rules)),
@@ -231,8 +240,8 @@ void GroupCleaner::clean(const BatchWalker::Item& batch) {
     if (header.is_control() || header.is_transactional() || header.base_offset >= rules_.map_end) {
         return keep(header, batch.bytes);
     }
-    const auto end = rules_.producer_ends.find(header.producer_id);
-    const bool is_last = end != rules_.producer_ends.end() && end->second == header.last_offset();
+    const auto end = rules_.producer_ends->find(header.producer_id);
+    const bool is_last = end != rules_.producer_ends->end() && end->second == header.last_offset();
     // KIP-534: a batch with tombstones that was cleaned once says when they may go.
     const bool keeps_tombstones =
         !header.has_delete_horizon() || rules_.now < header.base_timestamp;

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <unordered_map>
@@ -17,6 +18,7 @@
 #include "storage/batches.h"
 #include "storage/index.h"
 #include "storage/offset_map.h"
+#include "storage/producers.h"
 #include "storage/scanner.h"
 #include "storage/segment.h"
 
@@ -96,15 +98,20 @@ class DirtyScan {
     record::ReaderScratch scratch_;
 };
 
+/// Of each producer, the last offset it wrote.
+using ProducerEnds = std::unordered_map<ProducerId, Offset, IdHash>;
+
 struct CleaningRules {
     Offset map_end;  ///< The map knows every record before this one.
     Timestamp now;
     std::int64_t delete_retention_ms = 0;  ///< delete.retention.ms
     std::int64_t index_interval_bytes = 0;
-    /// Of each producer, the last offset it wrote: that batch stays, if only as a header, so that
-    /// the producer's sequence can be read from the log.
-    std::unordered_map<ProducerId, Offset, IdHash> producer_ends;
+    /// The last batch of each producer stays, if only as a header, so that its sequence can be read
+    /// from the log. Never null.
+    std::shared_ptr<const ProducerEnds> producer_ends;
 };
+
+[[nodiscard]] std::shared_ptr<const ProducerEnds> producer_ends(const ProducerMap& producers);
 
 /// Rewrites neighbouring segments as one. Records keep their offsets, batches their first and last
 /// offset, their producer, epoch and codec; where batches go, an empty one covers their offsets, so

@@ -99,10 +99,8 @@ inline CompactOutcome compact(TestPartition& partition, const CompactOptions& op
     CleaningRules rules{.map_end = scan.end(),
                         .now = partition.now,
                         .delete_retention_ms = log.config().delete_retention_ms,
-                        .index_interval_bytes = log.config().index_interval_bytes};
-    for (const auto& [id, state] : log.producers().states()) {
-        rules.producer_ends[id] = state.batches[state.batch_count - 1U].last_offset;
-    }
+                        .index_interval_bytes = log.config().index_interval_bytes,
+                        .producer_ends = producer_ends(log.producers().states())};
     const auto end = std::ranges::lower_bound(segments, scan.end(), {}, &Segment::base_offset);
     for (std::span rest(segments.begin(), end); !rest.empty();) {
         const auto group = rest.first(group_size(rest, log.config().segment_bytes));
