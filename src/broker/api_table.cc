@@ -58,8 +58,7 @@ constexpr Served kServed[] = {
      .limits = "No features are advertised."},
     {.key = ApiKey::kCreateTopics,
      .handler = handle_create_topics,
-     .limits = "A replication factor above the number of nodes (one) is refused. "
-               "cleanup.policy=compact is refused."},
+     .limits = "A replication factor above the number of nodes (one) is refused."},
     {.key = ApiKey::kDeleteTopics, .handler = handle_delete_topics},
     {.key = ApiKey::kDeleteRecords, .handler = handle_delete_records},
     {.key = ApiKey::kInitProducerId,

@@ -39,6 +39,16 @@ constexpr ConfigDefinition kNodeSettings[] = {
      INT32_MAX},
     {"group.min.session.timeout.ms", ConfigType::kInt, "6000",
      "The shortest session timeout that a member may ask for.", 1, INT32_MAX},
+    {"log.cleaner.backoff.ms", ConfigType::kLong, "15000",
+     "How long compaction rests when no partition needs it.", 0},
+    {"log.cleaner.dedupe.buffer.size", ConfigType::kLong, "134217728",
+     "Memory for the keys of the partitions being compacted, all cores together; 24 bytes hold a "
+     "key. A partition with more keys is compacted in several rounds.",
+     1'048'576},
+    {"log.cleaner.enable", ConfigType::kBoolean, "true",
+     "Whether topics with cleanup.policy=compact are compacted."},
+    {"log.cleaner.io.max.bytes.per.second", ConfigType::kDouble, "1.7976931348623157E308",
+     "The most that compaction reads and writes, all cores together.", 1},
     {"log.flush.offset.checkpoint.interval.ms", ConfigType::kInt, "5000",
      "How often the point from which a start must recover is written down.", 1, INT32_MAX},
     {"log.retention.check.interval.ms", ConfigType::kLong, "300000",
@@ -90,6 +100,11 @@ BrokerSetting synonym_setting(const metadata::TopicConfigDefinition& entry,
 void read(const ConfigMap& settings, std::string_view name, bool& into) {
     const auto found = settings.find(name);
     if (found != settings.end()) into = metadata::parse_boolean(found->second).value_or(into);
+}
+
+void read(const ConfigMap& settings, std::string_view name, double& into) {
+    const auto found = settings.find(name);
+    if (found != settings.end()) into = metadata::parse_number(found->second).value_or(into);
 }
 
 template <class Number>
@@ -174,6 +189,10 @@ std::expected<void, std::string> apply_settings(NodeConfig& config) {
     read(settings, "delete.topic.enable", config.delete_topic_enable);
     read(settings, "fetch.max.bytes", config.fetch_bytes_max);
     read_group_settings(settings, config);
+    read_ms(settings, "log.cleaner.backoff.ms", config.cleaner_backoff);
+    read(settings, "log.cleaner.dedupe.buffer.size", config.cleaner_map_bytes);
+    read(settings, "log.cleaner.enable", config.cleaner_enable);
+    read(settings, "log.cleaner.io.max.bytes.per.second", config.cleaner_bytes_per_second);
     read_ms(settings, "log.flush.offset.checkpoint.interval.ms", config.checkpoint_interval);
     read_ms(settings, "log.retention.check.interval.ms", config.retention_interval);
     read(settings, "max.connections", config.connections_max);

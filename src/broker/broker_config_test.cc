@@ -50,7 +50,17 @@ TEST_CASE("settings are checked by name and value") {
     CHECK(apply_settings(config).error() == "Unknown broker configuration: no.such.setting.");
     config.settings = {{"num.partitions", "0"}};
     CHECK(!apply_settings(config).has_value());
-    config.settings = {{"log.cleanup.policy", "compact"}};
+    config.settings = {{"log.cleanup.policy", "compress"}};
+    CHECK(!apply_settings(config).has_value());
+    config.settings = {{"log.cleaner.io.max.bytes.per.second", "1.7976931348623157E308"},
+                       {"log.cleaner.dedupe.buffer.size", "2000000"},
+                       {"log.cleaner.backoff.ms", "20"},
+                       {"log.cleaner.enable", "false"}};
+    REQUIRE(apply_settings(config).has_value());
+    CHECK(config.cleaner_map_bytes == 2'000'000);
+    CHECK(config.cleaner_backoff == milliseconds(20));
+    CHECK(!config.cleaner_enable);
+    config.settings = {{"log.cleaner.io.max.bytes.per.second", "nan"}};
     CHECK(!apply_settings(config).has_value());
 }
 

@@ -41,6 +41,15 @@ struct NodeShared {
     std::atomic<std::uint32_t> connections{0};
 };
 
+/// Each core cleans its own partitions and has an even share of what cleaning may take.
+[[nodiscard]] inline replication::CleanerConfig cleaner_config(const NodeConfig& config,
+                                                               std::uint32_t core_count) {
+    return {.is_enabled = config.cleaner_enable,
+            .map_bytes = config.cleaner_map_bytes / core_count,
+            .io_bytes_per_second = config.cleaner_bytes_per_second / core_count,
+            .backoff = config.cleaner_backoff};
+}
+
 /// Touched on its own core only, except `ports.spawn`, through which a coroutine on its way back
 /// finds home.
 struct Core {
@@ -52,7 +61,8 @@ struct Core {
                         .tail_bytes = node_config.tail_bytes,
                         .max_open_files = node_config.open_files_max,
                         .retention_interval = node_config.retention_interval,
-                        .checkpoint_interval = node_config.checkpoint_interval}),
+                        .checkpoint_interval = node_config.checkpoint_interval,
+                        .cleaner = cleaner_config(node_config, core_ports.spawn.core_count())}),
           sessions(node_config.fetch_session_slots_max),
           budget(node_config.request_memory_bytes_max) {}
     Core(const Core&) = delete;

@@ -13,6 +13,7 @@ ErrorCode error_code_of(replication::Error error) {
         case Error::kClosed:
             return ErrorCode::kNotLeaderOrFollower;
         case Error::kStorageFull:
+        case Error::kReplaced:  // the partition keeps it to itself
         case Error::kStorageFailed:
             return ErrorCode::kKafkaStorageError;
         case Error::kOffsetOutOfRange:

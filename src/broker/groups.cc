@@ -120,9 +120,8 @@ port::Task<ErrorCode> ensure_offsets_topic(Core& home) {
     topic.name = kOffsetsTopicName;
     topic.partition_count = home.config.offsets_topic_partitions;
     topic.replication_factor = home.config.offsets_topic_replication_factor;
-    topic.configs = {{"compression.type", "producer"},
-                     {"retention.ms", "-1"},
-                     {"retention.bytes", "-1"},
+    topic.configs = {{"cleanup.policy", "compact"},
+                     {"compression.type", "producer"},
                      {"segment.bytes", std::to_string(home.config.offsets_topic_segment_bytes)},
                      {"write.caching", "false"}};
     const auto reply = co_await create_topics(home, std::move(creation));

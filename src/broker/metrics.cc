@@ -68,6 +68,17 @@ constexpr Series kSeries[] = {
      &CoreMetrics::group_offsets},
     {"dlog_group_rebalances_total", "counter", "Rebalances that groups have completed.",
      &CoreMetrics::group_rebalances},
+    {"dlog_log_cleaner_read_bytes_total", "counter", "Bytes that compaction has read.",
+     &CoreMetrics::cleaner_read_bytes},
+    {"dlog_log_cleaner_written_bytes_total", "counter", "Bytes that compaction has written.",
+     &CoreMetrics::cleaner_written_bytes},
+    {"dlog_log_cleaner_removed_records_total", "counter", "Records removed by compaction.",
+     &CoreMetrics::cleaner_removed_records},
+    {"dlog_log_cleaner_rounds_total", "counter", "Rounds of compaction, each of one partition.",
+     &CoreMetrics::cleaner_rounds},
+    {"dlog_log_uncleanable_partitions", "gauge",
+     "Partitions whose compaction has stopped at damaged data.",
+     &CoreMetrics::uncleanable_partitions},
 };
 
 void append_head(std::string& out, std::string_view name, std::string_view type,

@@ -68,6 +68,11 @@ struct CoreMetrics {
     std::uint64_t group_members = 0;
     std::uint64_t group_offsets = 0;
     std::uint64_t group_rebalances = 0;
+    std::uint64_t cleaner_read_bytes = 0;
+    std::uint64_t cleaner_written_bytes = 0;
+    std::uint64_t cleaner_removed_records = 0;
+    std::uint64_t cleaner_rounds = 0;
+    std::uint64_t uncleanable_partitions = 0;
     LatencyHistogram produce_latency;
     LatencyHistogram fetch_latency;
 

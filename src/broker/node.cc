@@ -174,6 +174,11 @@ port::Task<CoreMetrics> metrics_of(Core* home, Core* core) {
     metrics.group_members = groups.members;
     metrics.group_offsets = groups.offsets;
     metrics.group_rebalances = groups.rebalances;
+    metrics.cleaner_read_bytes = shard.cleaner_read_bytes;
+    metrics.cleaner_written_bytes = shard.cleaner_written_bytes;
+    metrics.cleaner_removed_records = shard.cleaner_removed_records;
+    metrics.cleaner_rounds = shard.cleaner_rounds;
+    metrics.uncleanable_partitions = shard.uncleanable_partitions;
     metrics.fetch_sessions = core->sessions.size();
     metrics.fetch_session_evictions = core->sessions.evictions();
     co_await port::hop(core->ports.spawn, home->id());

@@ -57,6 +57,10 @@ struct NodeConfig {
     std::size_t open_files_max = 4096;           ///< Segment files kept open, per core.
     Duration retention_interval = seconds(300);  ///< log.retention.check.interval.ms
     Duration checkpoint_interval = seconds(5);   ///< log.flush.offset.checkpoint.interval.ms
+    bool cleaner_enable = true;                  ///< log.cleaner.enable
+    std::size_t cleaner_map_bytes = 128 << 20;   ///< log.cleaner.dedupe.buffer.size, all cores
+    double cleaner_bytes_per_second = 1e300;     ///< log.cleaner.io.max.bytes.per.second, all cores
+    Duration cleaner_backoff = seconds(15);      ///< log.cleaner.backoff.ms
 };
 
 }  // namespace dlog::broker

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/assert.h"
+#include "metadata/topic_name.h"
 
 namespace dlog::broker {
 
@@ -15,6 +16,8 @@ TopicViewPtr make_topic_view(const metadata::TopicPtr& topic, const metadata::Co
     view->config = metadata::effective_topic_config(topic->configs, settings);
     view->log_config = log_config_of(view->config);
     view->limits.batch_bytes_max = static_cast<std::size_t>(view->config.max_message_bytes);
+    view->limits.needs_keys = view->config.cleanup_compact;
+    view->is_internal = metadata::is_internal_topic(topic->name);
     view->core_count = core_count;
     view->first_core = static_cast<std::uint32_t>(IdHash{}(topic->id) % core_count);
     return view;
@@ -64,7 +67,12 @@ storage::LogConfig log_config_of(const metadata::TopicConfig& config) {
     log.segment_index_bytes = config.segment_index_bytes;
     log.retention_ms = config.retention_ms;
     log.retention_bytes = config.retention_bytes;
-    log.deletes_old = true;
+    log.deletes_old = config.cleanup_delete;
+    log.compacts = config.cleanup_compact;
+    log.delete_retention_ms = config.delete_retention_ms;
+    log.min_compaction_lag_ms = config.min_compaction_lag_ms;
+    log.max_compaction_lag_ms = config.max_compaction_lag_ms;
+    log.min_cleanable_dirty_ratio = config.min_cleanable_dirty_ratio;
     log.flush_messages = config.flush_messages;
     log.flush_bytes = config.flush_bytes;
     log.flush_ms = config.flush_ms;

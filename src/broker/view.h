@@ -22,6 +22,8 @@ struct TopicView {
     storage::LogConfig log_config;
     record::ProduceLimits limits;
     std::uint32_t core_count = 1;
+    /// One that the brokers write for themselves.
+    bool is_internal = false;
     /// Partition 0's owner; the others follow round robin.
     std::uint32_t first_core = 0;
 

@@ -87,6 +87,10 @@ Check check_integer(const ConfigDefinition& definition, std::string_view value) 
 Check check_double(const ConfigDefinition& definition, std::string_view value) {
     const std::optional<double> number = parse_number(value);
     if (!number) return std::unexpected(invalid(definition, value, "it must be a number"));
+    constexpr auto kNoMaximum = std::numeric_limits<std::int64_t>::max();
+    if (definition.maximum == kNoMaximum && *number >= static_cast<double>(definition.minimum)) {
+        return {};
+    }
     // Written so that "nan" is out of range too.
     if (!(*number >= static_cast<double>(definition.minimum) &&
           *number <= static_cast<double>(definition.maximum))) {

@@ -104,7 +104,7 @@ TEST_CASE("each rule on a new topic has Kafka's error code") {
           ErrorCode::kInvalidConfig);
     CHECK(refusal_of(state, {.name = "t", .configs = {{"retention.ms", std::nullopt}}}) ==
           ErrorCode::kInvalidConfig);
-    CHECK(refusal_of(state, {.name = "t", .configs = {{"cleanup.policy", "compact"}}}) ==
+    CHECK(refusal_of(state, {.name = "t", .configs = {{"cleanup.policy", "compress"}}}) ==
           ErrorCode::kInvalidConfig);
 }
 

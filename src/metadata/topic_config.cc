@@ -47,6 +47,9 @@ class Values {
         DLOG_ASSERT(value.has_value(), name);
         into = static_cast<Number>(*value);
     }
+    void read(std::string_view name, double& into) const {
+        into = parse_number(text(name)).value_or(into);
+    }
     void read(std::string_view name, bool& into) const {
         into = parse_boolean(text(name)).value_or(false);
     }
@@ -55,6 +58,15 @@ class Values {
     const ConfigMap& topic_;
     const ConfigMap& broker_;
 };
+
+bool list_has(std::string_view list, std::string_view word) {
+    while (!list.empty()) {
+        const std::size_t comma = list.find(',');
+        if (trim(list.substr(0, comma)) == word) return true;
+        list = comma == std::string_view::npos ? std::string_view{} : list.substr(comma + 1);
+    }
+    return false;
+}
 
 CompressionType compression_type_of(std::string_view text) {
     if (text == "uncompressed") return CompressionType::kUncompressed;
@@ -105,27 +117,41 @@ std::expected<void, std::string> check_topic_configs(const ConfigMap& topic,
                                "segment.ms, which is " +
                                std::to_string(config.segment_ms));
     }
+    // Kafka's LogConfig.validateValues.
+    if (config.min_compaction_lag_ms > config.max_compaction_lag_ms) {
+        return std::unexpected("conflict topic config setting min.compaction.lag.ms (" +
+                               std::to_string(config.min_compaction_lag_ms) +
+                               ") > max.compaction.lag.ms (" +
+                               std::to_string(config.max_compaction_lag_ms) + ")");
+    }
     return {};
 }
 
 TopicConfig effective_topic_config(const ConfigMap& topic, const ConfigMap& broker) {
     const Values values(topic, broker);
     TopicConfig config;
+    const std::string policy = values.text("cleanup.policy");
+    config.cleanup_compact = list_has(policy, "compact");
+    config.cleanup_delete = list_has(policy, "delete");
     config.compression_type = compression_type_of(trim(values.text("compression.type")));
     values.read("compression.gzip.level", config.compression_gzip_level);
     values.read("compression.lz4.level", config.compression_lz4_level);
     values.read("compression.zstd.level", config.compression_zstd_level);
+    values.read("delete.retention.ms", config.delete_retention_ms);
     values.read("file.delete.delay.ms", config.file_delete_delay_ms);
     values.read("flush.bytes", config.flush_bytes);
     values.read("flush.messages", config.flush_messages);
     values.read("flush.ms", config.flush_ms);
     values.read("index.interval.bytes", config.index_interval_bytes);
+    values.read("max.compaction.lag.ms", config.max_compaction_lag_ms);
     values.read("max.message.bytes", config.max_message_bytes);
     values.read("message.timestamp.after.max.ms", config.message_timestamp_after_max_ms);
     values.read("message.timestamp.before.max.ms", config.message_timestamp_before_max_ms);
     config.message_timestamp_type = trim(values.text("message.timestamp.type")) == "LogAppendTime"
                                         ? TimestampType::kLogAppendTime
                                         : TimestampType::kCreateTime;
+    values.read("min.cleanable.dirty.ratio", config.min_cleanable_dirty_ratio);
+    values.read("min.compaction.lag.ms", config.min_compaction_lag_ms);
     values.read("min.insync.replicas", config.min_insync_replicas);
     values.read("retention.bytes", config.retention_bytes);
     values.read("retention.ms", config.retention_ms);

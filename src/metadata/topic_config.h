@@ -58,19 +58,25 @@ enum class TimestampType : std::uint8_t { kCreateTime, kLogAppendTime };
 /// A topic's settings in effect. Members bear Kafka's names; -1 or INT64_MAX mean "no limit" as in
 /// Kafka.
 struct TopicConfig {
+    bool cleanup_compact = false;  ///< cleanup.policy names "compact"
+    bool cleanup_delete = true;    ///< cleanup.policy names "delete"
     CompressionType compression_type = CompressionType::kProducer;
     std::int32_t compression_gzip_level = -1;
     std::int32_t compression_lz4_level = 9;
     std::int32_t compression_zstd_level = 3;
+    std::int64_t delete_retention_ms = 86'400'000;
     std::int64_t file_delete_delay_ms = 60'000;
     std::int64_t flush_bytes = INT64_MAX;
     std::int64_t flush_messages = INT64_MAX;
     std::int64_t flush_ms = INT64_MAX;
     std::int32_t index_interval_bytes = 4096;
+    std::int64_t max_compaction_lag_ms = INT64_MAX;
     std::int32_t max_message_bytes = 1'048'588;
     std::int64_t message_timestamp_after_max_ms = 3'600'000;
     std::int64_t message_timestamp_before_max_ms = INT64_MAX;
     TimestampType message_timestamp_type = TimestampType::kCreateTime;
+    double min_cleanable_dirty_ratio = 0.5;
+    std::int64_t min_compaction_lag_ms = 0;
     std::int32_t min_insync_replicas = 1;
     std::int64_t retention_bytes = -1;
     std::int64_t retention_ms = 604'800'000;

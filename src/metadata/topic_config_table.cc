@@ -20,10 +20,9 @@ constexpr std::string_view kLongMax = "9223372036854775807";
 constexpr TopicConfigDefinition kTable[] = {
     {.definition =
          {"cleanup.policy", kList, "delete",
-          "What happens to old segments. delete removes those beyond the retention limits.",
-          kNoMinimum, kNoMaximum, "delete",
-          "compact=this version keeps topics by retention only; compaction is not built "
-          "yet, so the only value is delete"},
+          "What happens to old segments. delete removes those beyond the retention limits; compact "
+          "keeps the latest record of each key; compact,delete does both.",
+          kNoMinimum, kNoMaximum, "compact|delete"},
      .synonyms = {{"log.cleanup.policy"}}},
     {.definition = {"compression.gzip.level", kInt, "-1",
                     "The level at which the broker compresses with gzip, 1 to 9; -1 is gzip's own "
@@ -45,6 +44,11 @@ constexpr TopicConfigDefinition kTable[] = {
                     "when compression.type is zstd.",
                     -131'072, 22},
      .synonyms = {{"compression.zstd.level"}}},
+    {.definition = {"delete.retention.ms", kLong, "86400000",
+                    "With compaction: how long a record without a value, which deletes its key, is "
+                    "kept after it was first cleaned, so that readers see the deletion.",
+                    0},
+     .synonyms = {{"log.cleaner.delete.retention.ms"}}},
     {.definition = {"file.delete.delay.ms", kLong, "60000",
                     "How long a removed segment's file stays on disk, so that reads under way can "
                     "end.",
@@ -73,6 +77,9 @@ constexpr TopicConfigDefinition kTable[] = {
                     "segment.bytes without its lower limit, for tests.", 1},
      .synonyms = {},
      .is_hidden = true},
+    {.definition = {"max.compaction.lag.ms", kLong, kLongMax,
+                    "With compaction: how long a record may stay without being compacted.", 1},
+     .synonyms = {{"log.cleaner.max.compaction.lag.ms"}}},
     {.definition = {"max.message.bytes", kInt, "1048588",
                     "The largest record batch, in bytes as it comes, that a producer may send.", 0},
      .synonyms = {{"message.max.bytes"}}},
@@ -92,6 +99,14 @@ constexpr TopicConfigDefinition kTable[] = {
                     "append.",
                     kNoMinimum, kNoMaximum, "CreateTime|LogAppendTime"},
      .synonyms = {{"log.message.timestamp.type"}}},
+    {.definition = {"min.cleanable.dirty.ratio", kDouble, "0.5",
+                    "With compaction: a partition is cleaned when this part of its closed segments "
+                    "has not been cleaned yet.",
+                    0, 1},
+     .synonyms = {{"log.cleaner.min.cleanable.ratio"}}},
+    {.definition = {"min.compaction.lag.ms", kLong, "0",
+                    "With compaction: how long a record stays at least before it is compacted.", 0},
+     .synonyms = {{"log.cleaner.min.compaction.lag.ms"}}},
     {.definition = {"min.insync.replicas", kInt, "1",
                     "How many replicas must be in sync for a produce with acks=all to be taken.",
                     1},

@@ -55,12 +55,38 @@ TEST_CASE("a word that is not allowed is refused with the words that are") {
           "CreateTime, LogAppendTime");
 }
 
-TEST_CASE("compaction is refused in plain words, alone and in a list") {
-    const auto alone = check_topic_config("cleanup.policy", "compact");
-    REQUIRE(!alone.has_value());
-    CHECK(alone.error().find("compaction is not built yet") != std::string::npos);
-    CHECK(!check_topic_config("cleanup.policy", "delete, compact").has_value());
-    CHECK(check_topic_config("cleanup.policy", "delete").has_value());
+TEST_CASE("a topic is compacted, loses what is old, or both") {
+    CHECK(check_topic_config("cleanup.policy", "compact").has_value());
+    CHECK(!check_topic_config("cleanup.policy", "compress").has_value());
+    const auto both = effective_topic_config({{"cleanup.policy", "delete, compact"}}, {});
+    CHECK(both.cleanup_compact);
+    CHECK(both.cleanup_delete);
+    const auto alone = effective_topic_config({}, {{"log.cleanup.policy", "compact"}});
+    CHECK(alone.cleanup_compact);
+    CHECK(!alone.cleanup_delete);
+    const auto neither = effective_topic_config({{"cleanup.policy", "delete"}}, {});
+    CHECK(!neither.cleanup_compact);
+    CHECK(neither.cleanup_delete);
+}
+
+TEST_CASE("a topic's compaction settings fall back on the broker's") {
+    const auto config = effective_topic_config({{"min.compaction.lag.ms", "5"}},
+                                               {{"log.cleaner.min.cleanable.ratio", "0.25"},
+                                                {"log.cleaner.delete.retention.ms", "7"},
+                                                {"log.cleaner.min.compaction.lag.ms", "1"},
+                                                {"log.cleaner.max.compaction.lag.ms", "9"}});
+    CHECK(config.min_cleanable_dirty_ratio == 0.25);
+    CHECK(config.delete_retention_ms == 7);
+    CHECK(config.min_compaction_lag_ms == 5);
+    CHECK(config.max_compaction_lag_ms == 9);
+    CHECK(!check_topic_config("min.cleanable.dirty.ratio", "1.5").has_value());
+    CHECK(!check_topic_config("min.cleanable.dirty.ratio", "nan").has_value());
+}
+
+TEST_CASE("a record must be compacted no earlier than it may be") {
+    CHECK(
+        !check_topic_configs({{"min.compaction.lag.ms", "10"}, {"max.compaction.lag.ms", "9"}}, {})
+             .has_value());
 }
 
 TEST_CASE("the jitter of a segment's age may not exceed the age") {

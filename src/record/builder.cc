@@ -61,41 +61,56 @@ Result<ByteView> compressed_records(ByteView records, Compression compression,
     return ByteView(storage);
 }
 
-}  // namespace
+/// Hostile timestamps wrap, as they do in Kafka.
+std::int64_t difference(Timestamp a, Timestamp b) {
+    return static_cast<std::int64_t>(static_cast<std::uint64_t>(a.ms) -
+                                     static_cast<std::uint64_t>(b.ms));
+}
 
-void BatchBuilder::append(Timestamp timestamp, std::optional<ByteView> key,
-                          std::optional<ByteView> value, std::span<const RecordHeader> headers) {
-    DLOG_ASSERT(record_count_ < INT32_MAX);
-    DLOG_ASSERT(headers.size() <= INT32_MAX, headers.size());
-    if (record_count_ == 0) base_timestamp_ = timestamp;
-    max_timestamp_ = std::max(max_timestamp_, timestamp);
-    const auto timestamp_delta = static_cast<std::int64_t>(
-        static_cast<std::uint64_t>(timestamp.ms) - static_cast<std::uint64_t>(base_timestamp_.ms));
-    const auto header_count = static_cast<std::int32_t>(headers.size());
+struct RecordContent {
+    std::optional<ByteView> key;
+    std::optional<ByteView> value;
+    std::span<const RecordHeader> headers;
+};
 
-    std::size_t body = 1 + codec::varlong_size(timestamp_delta) +
-                       codec::varint_size(record_count_) + sized_bytes(key) + sized_bytes(value) +
+void append_record(std::vector<std::uint8_t>& records, std::int64_t timestamp_delta,
+                   std::int32_t offset_delta, const RecordContent& record) {
+    DLOG_ASSERT(record.headers.size() <= INT32_MAX, record.headers.size());
+    const auto header_count = static_cast<std::int32_t>(record.headers.size());
+    std::size_t body = 1 + codec::varlong_size(timestamp_delta) + codec::varint_size(offset_delta) +
+                       sized_bytes(record.key) + sized_bytes(record.value) +
                        codec::varint_size(header_count);
-    for (const RecordHeader& header : headers) {
+    for (const RecordHeader& header : record.headers) {
         body += sized_bytes(header.key) + sized_bytes(header.value);
     }
     DLOG_ASSERT(body <= INT32_MAX, body);
     const auto body_size = static_cast<std::int32_t>(body);
 
-    const std::size_t start = records_.size();
-    records_.resize(start + codec::varint_size(body_size) + body);
-    std::uint8_t* at = codec::write_varint(records_.data() + start, body_size);
+    const std::size_t start = records.size();
+    records.resize(start + codec::varint_size(body_size) + body);
+    std::uint8_t* at = codec::write_varint(records.data() + start, body_size);
     *at++ = 0;  // the record's attributes
     at = codec::write_varlong(at, timestamp_delta);
-    at = codec::write_varint(at, record_count_);
-    at = write_sized(at, key);
-    at = write_sized(at, value);
+    at = codec::write_varint(at, offset_delta);
+    at = write_sized(at, record.key);
+    at = write_sized(at, record.value);
     at = codec::write_varint(at, header_count);
-    for (const RecordHeader& header : headers) {
+    for (const RecordHeader& header : record.headers) {
         at = write_sized(at, header.key);
         at = write_sized(at, header.value);
     }
-    DLOG_ASSERT(at == records_.data() + records_.size());
+    DLOG_ASSERT(at == records.data() + records.size());
+}
+
+}  // namespace
+
+void BatchBuilder::append(Timestamp timestamp, std::optional<ByteView> key,
+                          std::optional<ByteView> value, std::span<const RecordHeader> headers) {
+    DLOG_ASSERT(record_count_ < INT32_MAX);
+    if (record_count_ == 0) base_timestamp_ = timestamp;
+    max_timestamp_ = std::max(max_timestamp_, timestamp);
+    append_record(records_, difference(timestamp, base_timestamp_), record_count_,
+                  {.key = key, .value = value, .headers = headers});
     ++record_count_;
 }
 
@@ -142,6 +157,54 @@ Result<Buffer> recompress(ByteView batch, Compression target, std::optional<int>
     header.attributes = static_cast<std::uint16_t>((header.attributes & ~kCompressionMask) |
                                                    static_cast<unsigned>(target));
     return assemble(header, records);
+}
+
+Result<Buffer> rebuild(const BatchHeader& header, std::span<const Record> records,
+                       std::optional<Timestamp> delete_horizon) {
+    DLOG_ASSERT(records.size() <= INT32_MAX, records.size());
+    BatchHeader rebuilt = header;
+    rebuilt.record_count = static_cast<std::int32_t>(records.size());
+    rebuilt.attributes &= static_cast<std::uint16_t>(~kDeleteHorizonBit);
+    if (records.empty()) {
+        rebuilt.attributes &= static_cast<std::uint16_t>(~kCompressionMask);
+        rebuilt.base_timestamp = kNoTimestamp;
+        rebuilt.max_timestamp = kNoTimestamp;
+        return assemble(rebuilt, {});
+    }
+    if (delete_horizon) {
+        rebuilt.attributes |= kDeleteHorizonBit;
+        rebuilt.base_timestamp = *delete_horizon;
+    }
+    rebuilt.max_timestamp = kNoTimestamp;
+    std::vector<std::uint8_t> plain;
+    std::vector<RecordHeader> headers;
+    for (const Record& record : records) {
+        const std::int64_t offset_delta = record.offset.since(header.base_offset);
+        DLOG_ASSERT(offset_delta >= 0 && offset_delta <= header.last_offset_delta, offset_delta);
+        rebuilt.max_timestamp = std::max(rebuilt.max_timestamp, record.timestamp);
+        headers.clear();
+        for (RecordHeaders left = record.headers; left.count() > 0;) headers.push_back(left.next());
+        append_record(plain, difference(record.timestamp, rebuilt.base_timestamp),
+                      static_cast<std::int32_t>(offset_delta),
+                      {.key = record.key, .value = record.value, .headers = headers});
+    }
+    std::vector<std::uint8_t> storage;
+    DLOG_TRY_ASSIGN(const ByteView stored,
+                    compressed_records(plain, header.compression(), std::nullopt, storage));
+    return assemble(rebuilt, stored);
+}
+
+Buffer make_empty_batch(Offset first, Offset next, LeaderEpoch epoch) {
+    DLOG_ASSERT(first < next && next.since(first) - 1 <= INT32_MAX, first, next);
+    return assemble({.base_offset = first,
+                     .leader_epoch = epoch,
+                     .last_offset_delta = static_cast<std::int32_t>(next.since(first) - 1),
+                     .base_timestamp = kNoTimestamp,
+                     .max_timestamp = kNoTimestamp,
+                     .producer_id = kNoProducer,
+                     .producer_epoch = kNoProducerEpoch,
+                     .base_sequence = kNoSequence},
+                    {});
 }
 
 }  // namespace dlog::record

@@ -62,4 +62,16 @@ class BatchBuilder {
 [[nodiscard]] Result<Buffer> recompress(ByteView batch, Compression target,
                                         std::optional<int> level, ReaderScratch& scratch);
 
+/// What remains of a batch when only `records` of it are kept, for compaction: it covers the same
+/// offsets with the same epochs, producer and codec, and its max timestamp is that of the records
+/// left. Without records it is a batch of a header alone, without a timestamp. A `delete_horizon`
+/// takes the place of the base timestamp and sets its attribute bit (KIP-534). `header` is that of
+/// the batch that the records were read from.
+[[nodiscard]] Result<Buffer> rebuild(const BatchHeader& header, std::span<const Record> records,
+                                     std::optional<Timestamp> delete_horizon);
+
+/// A batch without records, producer and timestamp that covers the offsets [first, next), at most
+/// 2^31 of them.
+[[nodiscard]] Buffer make_empty_batch(Offset first, Offset next, LeaderEpoch epoch);
+
 }  // namespace dlog::record

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -20,13 +21,21 @@ class OpenFiles {
     /// `may_create`.
     [[nodiscard]] port::Task<port::DiskResult<port::FilePtr>> get(std::string path,
                                                                   bool may_create = false);
-    void forget(const std::string& path) { files_.erase(path); }
+    /// The file under `path` is another one, or none, from now on.
+    void forget(const std::string& path) {
+        files_.erase(path);
+        ++changes_;
+    }
     /// Drops what lies in `folder`, which is being removed.
-    void forget_folder(const std::string& folder) { files_.erase_prefix(folder + "/"); }
+    void forget_folder(const std::string& folder) {
+        files_.erase_prefix(folder + "/");
+        ++changes_;
+    }
 
   private:
     port::Disk& disk_;
     Lru<port::FilePtr> files_;
+    std::uint64_t changes_ = 0;
 };
 
 }  // namespace dlog::replication

@@ -13,6 +13,7 @@
 #include "replication/services.h"
 #include "storage/log.h"
 #include "storage/recovery.h"
+#include "storage/swap.h"
 
 namespace dlog::replication {
 
@@ -61,6 +62,23 @@ Task<Result<storage::RecoveredLog>> recover(ShardServices& services, PartitionFo
     co_return machine.finish();
 }
 
+/// True when a compaction had left something.
+Task<port::DiskResult<bool>> repair_swaps(ShardServices& services, PartitionFolder& folder,
+                                          std::vector<std::string> names,
+                                          std::optional<Buffer> checkpoint) {
+    // Few starts find anything: only they decode the checkpoint twice.
+    storage::SwapRepairs repairs = storage::plan_swap_repairs(names, nullptr);
+    if (repairs.remove.empty() && !repairs.finish) co_return false;
+    if (checkpoint) {
+        const auto image = storage::decode_checkpoint(checkpoint->view());
+        if (image) repairs = storage::plan_swap_repairs(names, &*image);
+    }
+    services.ports.log.info("a compaction had not come to its end",
+                            {{"folder", folder.path()}, {"finished", repairs.finish.has_value()}});
+    DLOG_CO_TRY(co_await folder.repair_swaps(std::move(repairs)));
+    co_return true;
+}
+
 /// Brings what was read to stable storage, whatever became of it before.
 Task<port::DiskResult<void>> persist(PartitionFolder& folder,
                                      std::vector<storage::UnsyncedPart> parts) {
@@ -86,6 +104,14 @@ Task<Result<std::unique_ptr<storage::Log>>> open_log(ShardServices& services,
     }
     const auto checkpoint = co_await folder.read_checkpoint();
     if (!checkpoint) co_return unexpected(cannot_open(services, folder, checkpoint.error()));
+
+    if (const auto repaired = co_await repair_swaps(services, folder, **names, *checkpoint);
+        !repaired) {
+        co_return unexpected(cannot_open(services, folder, repaired.error()));
+    } else if (*repaired) {
+        names = co_await folder.names();
+        if (!names) co_return unexpected(cannot_open(services, folder, names.error()));
+    }
 
     storage::RecoveryInput input{.config = config, .now = services.ports.clock.wall_now()};
     if (checkpoint->has_value()) input.checkpoint = (*checkpoint)->view();

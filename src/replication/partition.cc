@@ -64,6 +64,8 @@ std::string_view error_name(Error error) {
             return "the leader epoch is later than this replica's";
         case Error::kTimedOut:
             return "the append was not committed in time";
+        case Error::kReplaced:
+            return "the segment was rewritten";
     }
     return "unknown error";
 }

@@ -18,9 +18,15 @@
 #include "port/task.h"
 #include "replication/partition_folder.h"
 #include "storage/log_config.h"
+#include "storage/scanner.h"
+#include "storage/segment.h"
 
 namespace dlog::storage {
+class DirtyScan;
+class GroupCleaner;
 class Log;
+class OffsetMap;
+struct CleaningRules;
 struct FileRead;
 struct FileSlice;
 struct LostRange;
@@ -44,6 +50,7 @@ enum class Error : std::uint8_t {
     kBatchTooLarge,       ///< Larger than segment.bytes.
     kEpochTooNew,         ///< The asker knows a later leader epoch than this replica.
     kTimedOut,            ///< Not decided by the caller's deadline.
+    kReplaced,            ///< Compaction rewrote the segment meanwhile: plan again. Never leaves.
 };
 
 [[nodiscard]] std::string_view error_name(Error error);
@@ -186,6 +193,13 @@ class Partition : public std::enable_shared_from_this<Partition> {
     /// Drops segments that retention.ms and retention.bytes no longer cover, or that lie before the
     /// log's start.
     [[nodiscard]] port::Task<void> apply_retention();
+    /// How much the partition wants to be compacted: its dirty ratio when that is above
+    /// min.cleanable.dirty.ratio, more when max.compaction.lag.ms has passed, 0 for not at all.
+    [[nodiscard]] port::Task<double> compaction_urgency();
+    /// One round of cleaning: all keys that fit in the offset map. True when it came to its end.
+    [[nodiscard]] port::Task<bool> compact();
+    /// Damage stopped compaction here until the next start.
+    [[nodiscard]] bool is_uncleanable() const { return is_uncleanable_; }
     /// Refuses appends from now on and wakes everyone who waits.
     void close();
     /// After `close`: returns when nothing is under way any more. With `is_clean`, everything that
@@ -209,12 +223,28 @@ class Partition : public std::enable_shared_from_this<Partition> {
     static port::Task<void> checkpoint_once(std::shared_ptr<Partition> self);
     [[nodiscard]] port::Task<bool> write_checkpoint(bool is_clean);
 
+    // Compaction, in partition_compact.cc. False: not now.
+    [[nodiscard]] bool begin_round(const std::vector<storage::Segment>& segments);
+    [[nodiscard]] port::Task<bool> scan_keys(storage::DirtyScan* scan);
+    [[nodiscard]] port::Task<bool> clean_group(std::vector<storage::Segment> group,
+                                               storage::CleaningRules rules,
+                                               const storage::OffsetMap* map);
+    [[nodiscard]] port::Task<bool> rewrite(storage::GroupCleaner* cleaner, port::FilePtr file);
+    [[nodiscard]] port::Task<bool> swap_in(std::vector<storage::Segment> group,
+                                           storage::GroupCleaner* cleaner, port::FilePtr file);
+    [[nodiscard]] port::Task<bool> finish_swap();
+    [[nodiscard]] port::Task<std::optional<Buffer>> read_to_clean(storage::NeedBytes need);
+    [[nodiscard]] port::Task<void> pace(std::uint64_t size_bytes);
+    void give_up_cleaning(const storage::Damage& damage);
+    void failed_cleaning(port::DiskError error);
+
     void after_written();
     void after_lost(const storage::LostRange& lost, port::DiskError error, std::string_view what);
     void move_high_watermark();
     [[nodiscard]] port::Task<void> pause_of_writes();
     [[nodiscard]] port::Task<void> remove_segments(const storage::Retired* retired);
 
+    [[nodiscard]] port::Task<Result<ReadResult>> read_file(ReadRequest request);
     [[nodiscard]] port::Task<FetchResult> fetch(storage::FileRead plan);
     [[nodiscard]] port::Task<Result<std::shared_ptr<const storage::SegmentIndex>>> index_for(
         storage::Segment segment);
@@ -244,6 +274,7 @@ class Partition : public std::enable_shared_from_this<Partition> {
     bool is_sync_scheduled_ = false;
     bool has_failed_sync_ = false;
     int pauses_wanted_ = 0;  ///< By those who wait for a moment between two writes.
+    bool is_uncleanable_ = false;
 };
 using PartitionPtr = std::shared_ptr<Partition>;
 

@@ -158,7 +158,8 @@ Task<DiskResult<void>> PartitionFolder::sync(std::vector<Offset> segments) {
 }
 
 Task<DiskResult<FilePtr>> PartitionFolder::open_segment(Offset segment) {
-    return services_.files.get(file_path(segment, FileKind::kLog));
+    if (swapped_ && swapped_->segment == segment) co_return swapped_->file;
+    co_return co_await services_.files.get(file_path(segment, FileKind::kLog));
 }
 
 Task<DiskResult<Buffer>> PartitionFolder::read_segment(Offset segment, std::uint64_t position,

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/buffer.h"
@@ -14,6 +15,7 @@
 #include "port/task.h"
 #include "storage/index.h"
 #include "storage/segment.h"
+#include "storage/swap.h"
 #include "storage/write_plan.h"
 
 namespace dlog::replication {
@@ -44,6 +46,23 @@ class PartitionFolder {
     [[nodiscard]] port::Task<port::DiskResult<void>> write_again(Offset segment,
                                                                  std::uint64_t begin,
                                                                  std::uint64_t end);
+    // Compaction: a segment is written under another name and takes its own in steps (swap.h).
+
+    /// An empty file for the rewritten segment.
+    [[nodiscard]] port::Task<port::DiskResult<port::FilePtr>> create_cleaned(Offset segment);
+    /// The rewritten segment will not be used.
+    [[nodiscard]] port::Task<void> remove_rewritten(storage::SwapFileName segment);
+    /// The rewritten segment is whole: syncs it and gives it the name under which a start finds it.
+    [[nodiscard]] port::Task<port::DiskResult<void>> offer_swap(storage::SwapFileName segment,
+                                                                port::FilePtr file);
+    /// From now on `segment` is read from `file`, whatever the names say.
+    void read_from(Offset segment, port::FilePtr file) { swapped_ = {segment, std::move(file)}; }
+    /// Removes what the rewritten segment takes the place of and gives it its name, each step
+    /// synced. May be called again after a failure.
+    [[nodiscard]] port::Task<port::DiskResult<void>> finish_swap(storage::SwapFileName segment);
+    /// Brings what a compaction left to its end or back, before a start looks at the folder.
+    [[nodiscard]] port::Task<port::DiskResult<void>> repair_swaps(storage::SwapRepairs repairs);
+
     /// The index files of a sealed segment; nullptr when one is missing or damaged.
     [[nodiscard]] port::Task<std::shared_ptr<const storage::SegmentIndex>> read_index(
         Offset segment);
@@ -63,6 +82,8 @@ class PartitionFolder {
     [[nodiscard]] port::Task<port::DiskResult<void>> create(Offset segment);
     [[nodiscard]] port::Task<port::DiskResult<void>> seal(storage::SealSegment step);
     [[nodiscard]] port::Task<port::DiskResult<void>> remove_files(Offset segment, bool with_log);
+    [[nodiscard]] port::Task<port::DiskResult<void>> remove_names(std::vector<std::string> names);
+    [[nodiscard]] std::string path_of(std::string_view name) const;
     [[nodiscard]] port::Task<port::DiskResult<port::FilePtr>> write_whole(std::string path,
                                                                           Buffer contents);
 
@@ -72,6 +93,12 @@ class PartitionFolder {
     bool has_checkpoint_ = false;
     /// Indexes that were written and go with the next sync.
     std::vector<port::FilePtr> unsynced_indexes_;
+    /// A segment whose file still has another name.
+    struct Swapped {
+        Offset segment;
+        port::FilePtr file;
+    };
+    std::optional<Swapped> swapped_;
     /// How often names in the folder, and the folder's own, were changed, and up to which change
     /// they are synced. A change counts when it has been made: a sync that began before does not
     /// cover it. What an earlier life of the node left may not be synced either.

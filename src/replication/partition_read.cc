@@ -53,9 +53,18 @@ std::optional<Result<ReadResult>> Partition::read_now(const ReadRequest& request
 }
 
 Task<Result<ReadResult>> Partition::read(ReadRequest request) {
-    if (auto now = read_now(request)) co_return *std::move(now);
     const std::shared_ptr<Partition> self = shared_from_this();
     const port::Gate::Hold hold = work_.enter();
+    while (true) {
+        if (auto now = read_now(request)) co_return *std::move(now);
+        auto result = co_await read_file(request);
+        if (result || result.error() != Error::kReplaced) co_return std::move(result);
+    }
+}
+
+/// What is not in memory; kReplaced when compaction came in between.
+Task<Result<ReadResult>> Partition::read_file(ReadRequest request) {
+    const std::uint64_t replacements = log_->replacements();
     auto plan = log_->read({.from = request.from,
                             .limit = high_watermark_,
                             .max_bytes = request.max_bytes,
@@ -73,6 +82,7 @@ Task<Result<ReadResult>> Partition::read(ReadRequest request) {
         co_return result;
     }
     auto file = co_await folder_.open_segment(segment);
+    if (log_->replacements() != replacements) co_return unexpected(Error::kReplaced);
     if (!file) co_return unexpected(failed_read(segment, file.error()));
     result.parts.emplace_back(port::FileRange{
         .file = *std::move(file), .position = slice.position, .length = slice.size_bytes});
@@ -81,6 +91,7 @@ Task<Result<ReadResult>> Partition::read(ReadRequest request) {
 
 /// Follows a FileFetch to its end.
 Task<Partition::FetchResult> Partition::fetch(storage::FileRead plan) {
+    const std::uint64_t replacements = log_->replacements();
     if (plan.index == nullptr) {
         DLOG_CO_TRY_ASSIGN(plan.index, co_await index_for(plan.segment));
     }
@@ -94,6 +105,7 @@ Task<Partition::FetchResult> Partition::fetch(storage::FileRead plan) {
         }
         const auto& need = std::get<storage::NeedBytes>(step);
         auto bytes = co_await folder_.read_segment(need.segment, need.position, need.size_bytes);
+        if (log_->replacements() != replacements) co_return unexpected(Error::kReplaced);
         if (!bytes) co_return unexpected(failed_read(need.segment, bytes.error()));
         machine.feed(*std::move(bytes), log_->verified());
     }
@@ -145,10 +157,13 @@ Task<Result<std::shared_ptr<const storage::SegmentIndex>>> Partition::index_for(
             co_return log_->active_index();
         }
     }
+    const std::uint64_t replacements = log_->replacements();
     const std::string path = folder_.file_path(base, storage::FileKind::kLog);
-    if (const auto* known = services_.indexes.find(path)) co_return *known;
-    std::shared_ptr<const storage::SegmentIndex> index = co_await folder_.read_index(base);
     const storage::IndexEntry end{segment.end_offset, segment.size_bytes};
+    const auto* known = services_.indexes.find(path);
+    if (known != nullptr && (*known)->covers_to() == end) co_return *known;
+    std::shared_ptr<const storage::SegmentIndex> index = co_await folder_.read_index(base);
+    if (log_->replacements() != replacements) co_return unexpected(Error::kReplaced);
     if (index == nullptr || index->covers_to() != end) {
         DLOG_CO_TRY_ASSIGN(storage::SegmentIndex built,
                            co_await build_index(storage::SegmentIndex(base), end));
@@ -161,10 +176,12 @@ Task<Result<std::shared_ptr<const storage::SegmentIndex>>> Partition::index_for(
 Task<Result<storage::SegmentIndex>> Partition::build_index(storage::SegmentIndex from,
                                                            storage::IndexEntry end) {
     const Offset segment = from.base_offset();
+    const std::uint64_t replacements = log_->replacements();
     storage::IndexBuilder builder(std::move(from), end, config().index_interval_bytes);
     while (const auto need = builder.need()) {
         const auto bytes =
             co_await folder_.read_segment(need->segment, need->position, need->size_bytes);
+        if (log_->replacements() != replacements) co_return unexpected(Error::kReplaced);
         if (!bytes) co_return unexpected(failed_read(segment, bytes.error()));
         builder.feed(bytes->view());
     }
@@ -189,10 +206,12 @@ Task<Result<Buffer>> Partition::read_bytes(Offset from) {
         }
         co_return bytes;
     }
+    const std::uint64_t replacements = log_->replacements();
     DLOG_CO_TRY_ASSIGN(storage::FileSlice slice,
                        co_await fetch(std::get<storage::FileRead>(std::move(*plan))));
     if (slice.size_bytes == 0 || !slice.bytes.empty()) co_return std::move(slice.bytes);
     auto bytes = co_await folder_.read_segment(slice.segment, slice.position, slice.size_bytes);
+    if (log_->replacements() != replacements) co_return unexpected(Error::kReplaced);
     if (!bytes) co_return unexpected(failed_read(slice.segment, bytes.error()));
     co_return *std::move(bytes);
 }
@@ -204,8 +223,11 @@ Task<Result<TimestampOffset>> Partition::scan_time(storage::TimeScan scan) {
         for (const storage::Segment& segment : log_->segments()) {
             if (segment.base_offset != scan.segment) continue;
             const storage::Segment wanted = segment;
-            DLOG_CO_TRY_ASSIGN(const auto index, co_await index_for(wanted));
-            scan.from = std::max(scan.from, index->time_floor(scan.time));
+            const auto index = co_await index_for(wanted);
+            // Without the index the segment is read from its beginning.
+            if (!index && index.error() == Error::kReplaced) break;
+            if (!index) co_return unexpected(index.error());
+            scan.from = std::max(scan.from, (*index)->time_floor(scan.time));
             break;
         }
     }
@@ -213,7 +235,9 @@ Task<Result<TimestampOffset>> Partition::scan_time(storage::TimeScan scan) {
     Offset from = scan.from;
     while (!is_closed_) {
         from = std::max(from, log_->log_start_offset());
-        DLOG_CO_TRY_ASSIGN(const Buffer bytes, co_await read_bytes(from));
+        const auto read = co_await read_bytes(from);
+        if (!read && read.error() == Error::kReplaced) continue;
+        DLOG_CO_TRY_ASSIGN(const Buffer bytes, read);
         if (bytes.empty()) co_return TimestampOffset{};
         record::BatchSplitter splitter(bytes.view());
         while (true) {

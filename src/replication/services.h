@@ -10,6 +10,7 @@
 #include "replication/flusher.h"
 #include "replication/open_files.h"
 #include "replication/shard.h"
+#include "replication/throttle.h"
 
 namespace dlog::storage {
 class SegmentIndex;
@@ -28,6 +29,9 @@ struct ShardServices {
     /// Indexes of sealed segments by the path of their .log, in bytes of memory.
     Lru<std::shared_ptr<const storage::SegmentIndex>> indexes;
     ShardMetrics metrics;
+    Throttle cleaner_throttle;
+    /// A round of compaction under way breaks off.
+    bool is_stopping = false;
     /// Bytes that the tails of all partitions hold; the shard evicts when it is above the
     /// configured bound.
     std::size_t tail_bytes_held = 0;

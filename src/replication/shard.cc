@@ -23,7 +23,8 @@ ShardServices::ShardServices(const port::Ports& shard_ports, ShardConfig shard_c
       config(std::move(shard_config)),
       flusher(ports),
       files(ports.disk, config.max_open_files),
-      indexes(config.index_bytes) {}
+      indexes(config.index_bytes),
+      cleaner_throttle(config.cleaner.io_bytes_per_second) {}
 
 Shard::Shard(const port::Ports& ports, ShardConfig config)
     : services_(std::make_unique<ShardServices>(ports, std::move(config))) {}
@@ -36,6 +37,7 @@ void Shard::start() {
     spawn.spawn(checkpoint_loop(*this));
     spawn.spawn(eviction_loop(*this));
     spawn.spawn(reopen_loop(*this));
+    if (services_->config.cleaner.is_enabled) spawn.spawn(compaction_loop(*this));
 }
 
 Task<Result<PartitionPtr>> Shard::open(PartitionKey key, storage::LogConfig config,
@@ -130,6 +132,7 @@ Task<void> drain_one(PartitionPtr partition, port::Gate& gate) {
 
 Task<void> Shard::stop() {
     is_stopping_ = true;
+    services_->is_stopping = true;
     stopping_.notify_all();
     services_->tail_grew.notify_all();
     while (loops_.held() > 0) co_await loops_.left().wait();
@@ -204,6 +207,25 @@ Task<void> Shard::reopen(Key id) {
     reopened_.notify_all();
 }
 
+/// The dirtiest partition first, one at a time.
+Task<void> Shard::compaction_loop(Shard& self) {
+    const port::Gate::Hold hold = self.loops_.enter();
+    port::Clock& clock = self.services_->ports.clock;
+    while (!self.is_stopping_) {
+        PartitionPtr dirtiest;
+        double highest = 0;
+        for (const PartitionPtr& partition : self.partitions()) {
+            const double urgency = co_await partition->compaction_urgency();
+            if (urgency > highest) dirtiest = partition;
+            highest = std::max(highest, urgency);
+        }
+        const bool was_cleaned = dirtiest != nullptr && co_await dirtiest->compact();
+        if (was_cleaned || self.is_stopping_) continue;
+        const Instant next = clock.now() + self.services_->config.cleaner.backoff;
+        (void)co_await self.stopping_.wait_until(clock, next);
+    }
+}
+
 /// Lets go of old batches when the tails together hold more than they may: first whoever holds more
 /// than an even share, then everyone.
 Task<void> Shard::eviction_loop(Shard& self) {
@@ -229,6 +251,7 @@ ShardMetrics Shard::metrics() const {
     metrics.partitions = partitions_.size();
     for (const auto& [id, partition] : partitions_) {
         metrics.segments += partition->status().segment_count;
+        if (partition->is_uncleanable()) ++metrics.uncleanable_partitions;
     }
     return metrics;
 }

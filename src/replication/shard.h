@@ -21,6 +21,14 @@ namespace dlog::replication {
 
 struct ShardServices;
 
+/// Compaction of one core's partitions.
+struct CleanerConfig {
+    bool is_enabled = true;              ///< log.cleaner.enable
+    std::size_t map_bytes = 128 << 20;   ///< log.cleaner.dedupe.buffer.size, this core's part
+    double io_bytes_per_second = 1e300;  ///< log.cleaner.io.max.bytes.per.second, this core's
+    Duration backoff = seconds(15);      ///< log.cleaner.backoff.ms
+};
+
 struct ShardConfig {
     std::string data_dir;               ///< Partitions live in data_dir/topics.
     std::size_t tail_bytes = 64 << 20;  ///< Recent batches kept in memory, all partitions together.
@@ -30,6 +38,7 @@ struct ShardConfig {
     Duration checkpoint_interval =
         seconds(5);  ///< How stale a recovery point may get while data comes in.
     Duration reopen_interval = seconds(10);  ///< Between attempts at what could not be opened.
+    CleanerConfig cleaner;
 };
 
 /// Counted since the start; the caller renders them.
@@ -44,6 +53,11 @@ struct ShardMetrics {
     std::uint64_t segments = 0;
     std::uint64_t damaged_ranges = 0;
     std::uint64_t deleted_segments = 0;
+    std::uint64_t cleaner_read_bytes = 0;
+    std::uint64_t cleaner_written_bytes = 0;
+    std::uint64_t cleaner_removed_records = 0;
+    std::uint64_t cleaner_rounds = 0;  ///< Partitions that were cleaned, summed.
+    std::uint64_t uncleanable_partitions = 0;
 };
 
 /// Belongs to one core.
@@ -92,6 +106,7 @@ class Shard {
     static port::Task<void> checkpoint_loop(Shard& self);
     static port::Task<void> eviction_loop(Shard& self);
     static port::Task<void> reopen_loop(Shard& self);
+    static port::Task<void> compaction_loop(Shard& self);
     /// What is needed to open a partition.
     struct Closed {
         PartitionKey key;

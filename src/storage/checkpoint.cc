@@ -140,8 +140,11 @@ Result<Counts> take_header(ByteView file, LogImage& image) {
     counts.producers = in.take<std::uint32_t>();
     if (in.take<std::uint64_t>() != file.size()) return unexpected(Error::kBadLength);
     if (crc != file_crc(file)) return unexpected(Error::kBadChecksum);
-    const std::uint64_t reserved = in.take<std::uint64_t>() | in.take<std::uint64_t>();
-    if ((flags & ~kCleanFlag) != 0 || reserved != 0 || counts.segments == 0) {
+    image.cleaned_to = Offset{in.take<std::int64_t>()};
+    const auto swapping = in.take<std::int64_t>();
+    if (swapping != 0) image.swapping = Offset{swapping - 1};
+    if ((flags & ~kCleanFlag) != 0 || image.cleaned_to < Offset{0} || swapping < 0 ||
+        counts.segments == 0) {
         return unexpected(Error::kBadContent);
     }
     image.is_clean = (flags & kCleanFlag) != 0;
@@ -177,8 +180,8 @@ Buffer encode_checkpoint(const LogImage& image) {
     out.put(static_cast<std::uint32_t>(image.epochs.size()));
     out.put(static_cast<std::uint32_t>(image.producers.size()));
     out.put(static_cast<std::uint64_t>(size));
-    out.put(std::uint64_t{0});
-    out.put(std::uint64_t{0});
+    out.put(image.cleaned_to.value);
+    out.put(image.swapping ? image.swapping->value + 1 : std::int64_t{0});
     for (const Segment& segment : image.segments) put_segment(out, segment);
     for (const EpochStart& epoch : image.epochs) {
         out.put(epoch.epoch.value);
@@ -208,6 +211,13 @@ Result<LogImage> decode_checkpoint(ByteView file) {
     }
     if (image.log_start_offset < Offset{0} ||
         image.log_start_offset > image.segments.back().end_offset) {
+        return unexpected(Error::kBadContent);
+    }
+    const auto is_swapping = [&](const Segment& segment) {
+        return segment.base_offset == image.swapping;
+    };
+    if (image.cleaned_to > image.segments.back().end_offset ||
+        (image.swapping && std::ranges::none_of(image.segments, is_swapping))) {
         return unexpected(Error::kBadContent);
     }
     image.epochs.reserve(counts.epochs);

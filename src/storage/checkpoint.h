@@ -2,6 +2,7 @@
 /// segments. docs/formats/checkpoint.md describes every byte.
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "base/buffer.h"
@@ -29,6 +30,11 @@ struct LogImage {
     bool is_clean = false;
     std::vector<EpochStart> epochs;
     ProducerMap producers;
+    /// Compaction has cleaned what lies before.
+    Offset cleaned_to{0};
+    /// The base of a segment that compaction has rewritten: its file may still have the name that
+    /// swap_file_name gives it, and those that it takes the place of may still be there.
+    std::optional<Offset> swapping;
 
     [[nodiscard]] LogPosition recovery_point() const {
         const Segment& active = segments.back();

@@ -28,7 +28,9 @@ Log::Log(LogConfig config, LogImage image, SegmentIndex index, bool has_active_f
       active_first_timestamp_(image.active_first_timestamp),
       active_index_(std::make_shared<SegmentIndex>(std::move(index))),
       tail_({active().end_offset, active().base_offset, active().size_bytes}),
-      last_created_(has_active_file ? active().base_offset : active().base_offset - 1) {
+      last_created_(has_active_file ? active().base_offset : active().base_offset - 1),
+      cleaned_to_(image.cleaned_to),
+      is_swap_noted_(image.swapping.has_value()) {
     DLOG_ASSERT(active_index_->base_offset() == active().base_offset, active().base_offset);
     DLOG_ASSERT(
         active_index_->covers_to() == (IndexEntry{active().end_offset, active().size_bytes}),
@@ -60,7 +62,11 @@ bool Log::must_roll(const record::BatchHeader& header, Timestamp now) const {
                   mix_bits(seed_ ^ static_cast<std::uint64_t>(segment.base_offset.value)) %
                   static_cast<std::uint64_t>(config_.segment_jitter_ms));
     const Timestamp newest = header.max_timestamp.ms >= 0 ? header.max_timestamp : now;
-    return newest.ms - active_first_timestamp_.ms > config_.segment_ms - jitter_ms;
+    // Kafka's LogConfig.maxSegmentMs.
+    const std::int64_t segment_ms =
+        config_.compacts ? std::min(config_.segment_ms, config_.max_compaction_lag_ms)
+                         : config_.segment_ms;
+    return newest.ms - active_first_timestamp_.ms > segment_ms - jitter_ms;
 }
 
 void Log::roll() {
@@ -497,6 +503,7 @@ std::size_t Log::count_expired(Timestamp now, Offset committed) const {
         if (segment.is_empty() || segment.end_offset > committed) break;
         // What is cut off could come back, and the checkpoint may still begin there.
         if (is_cut_pending(segment.base_offset)) break;
+        if (swapping_ && swapping_->base_offset == segment.base_offset) break;
         const Timestamp newest =
             segment.max_timestamp.ms >= 0 ? segment.max_timestamp : segment.last_append;
         const bool is_old = config_.retention_ms >= 0 && now.ms - newest.ms > config_.retention_ms;
@@ -593,6 +600,8 @@ LogImage Log::image(bool is_clean) const {
     image.log_start_offset = log_start_offset_;
     image.active_first_timestamp = mark.first_timestamp;
     image.is_clean = is_clean && mark.at == tail_.end();
+    image.cleaned_to = std::min(cleaned_to_, mark.at.offset);
+    if (swapping_) image.swapping = swapping_->base_offset;
     for (const Segment& segment : segments_) {
         if (segment.base_offset >= mark.segment.base_offset) break;
         image.segments.push_back(segment);
@@ -619,7 +628,10 @@ void Log::checkpointed(const LogImage& image) {
     const bool is_same_segment = now.segment == then.segment;
     persisted_since_checkpoint_ =
         is_same_segment ? now.position - then.position : persisted_since_checkpoint_;
-    is_checkpoint_urgent_ = !is_same_segment || log_start_offset_ != image.log_start_offset;
+    is_swap_noted_ = image.swapping.has_value();
+    is_checkpoint_urgent_ = !is_same_segment || log_start_offset_ != image.log_start_offset ||
+                            is_swap_noted_ != swapping_.has_value() ||
+                            cleaned_to_ != image.cleaned_to;
     is_dirty_ = now != then || is_checkpoint_urgent_;
 }
 

@@ -7,6 +7,7 @@
 #include <deque>
 #include <memory>
 #include <optional>
+#include <span>
 #include <variant>
 #include <vector>
 
@@ -19,6 +20,7 @@
 #include "storage/index.h"
 #include "storage/log_config.h"
 #include "storage/producers.h"
+#include "storage/read_plan.h"
 #include "storage/segment.h"
 #include "storage/tail.h"
 #include "storage/verified.h"
@@ -55,37 +57,6 @@ struct SyncTarget {
 struct LostRange {
     Offset begin_offset;
     Offset end_offset;
-};
-
-/// There is nothing between `from` and `limit`.
-struct NothingToRead {};
-using MemoryRead = Tail::Read;
-/// The bytes are in a file: give this to a FileFetch (file_fetch.h).
-struct FileRead {
-    ReadRequest request;
-    Segment segment;  ///< size_bytes is what may be read: what has been written.
-    /// A batch begins at `scan_from`, at or before the one wanted.
-    IndexEntry scan_from;
-    /// scan_from is the wanted batch itself.
-    bool is_exact = false;
-    /// The segment's index, which goes on growing with an active segment. Null when what the read
-    /// needs of it is not in memory: load or rebuild it up to segment.size_bytes (of the active
-    /// segment: up to `Log::active_index()->covers_from()`, then call `adopt_index_prefix`).
-    std::shared_ptr<const SegmentIndex> index;
-};
-/// The wanted offset is damaged on disk.
-struct DamagedRead {
-    Damage damage;
-};
-using ReadPlan = std::variant<NothingToRead, MemoryRead, FileRead, DamagedRead>;
-
-/// Where to look for a timestamp: read from `from` on (in `segment`) for the first record at or
-/// after `time`. Refine `from` by SegmentIndex::time_floor when `needs_index`.
-struct TimeScan {
-    Offset segment;
-    Offset from;
-    Timestamp time;
-    bool needs_index = false;
 };
 
 struct Retired {
@@ -191,6 +162,30 @@ class Log {
     [[nodiscard]] Retired apply_retention(Timestamp now, Offset committed);
     std::size_t expire_producers(Timestamp now);
 
+    // Compaction (cleaner.h), in log_cleaning.cc.
+
+    /// The first segments, oldest first, that are finished and on stable storage with all of their
+    /// bytes.
+    [[nodiscard]] std::span<const Segment> sealed_segments() const;
+    /// Everything before has been cleaned.
+    [[nodiscard]] Offset cleaned_to() const { return cleaned_to_; }
+    void set_cleaned_to(Offset offset);
+    /// Puts `cleaned` in the place of `group`, which it says the same as; its whole file has been
+    /// checked. False, and nothing is changed, when the log no longer has that group. Until
+    /// `swap_ended` checkpoints note that files are being swapped, and retention leaves it alone.
+    [[nodiscard]] bool replace_segments(std::span<const Segment> group, const Segment& cleaned);
+    /// Every name is as the log says, and that is on stable storage.
+    void swap_ended();
+    /// What `replace_segments` put in last, while files are being swapped.
+    [[nodiscard]] const std::optional<Segment>& swapping() const { return swapping_; }
+    /// The last checkpoint notes a swap: another one has to wait for a checkpoint that does not.
+    [[nodiscard]] bool is_swap_noted() const { return is_swap_noted_; }
+    /// Grows by one with each replacement: what was planned before does not fit the files.
+    [[nodiscard]] std::uint64_t replacements() const { return replacements_; }
+    /// Begins a new segment although nothing is appended, when max.compaction.lag.ms wants the
+    /// active one cleaned and all of it is on stable storage. The step is to be performed.
+    [[nodiscard]] std::optional<SealSegment> roll_for_compaction(Timestamp now);
+
     [[nodiscard]] CheckpointNeed checkpoint_need() const;
     /// The log as of the persisted position.
     [[nodiscard]] LogImage image(bool is_clean) const;
@@ -274,6 +269,11 @@ class Log {
     };
     std::vector<Cut> unsynced_cuts_;
     std::uint64_t cut_count_ = 0;
+
+    Offset cleaned_to_;
+    std::optional<Segment> swapping_;
+    bool is_swap_noted_ = false;
+    std::uint64_t replacements_ = 0;
 
     std::uint64_t persisted_since_checkpoint_ = 0;
     bool is_checkpoint_urgent_ = false;

@@ -7,6 +7,8 @@ namespace dlog::storage {
 namespace {
 
 constexpr std::size_t kDigits = 20;
+constexpr std::string_view kCleanedSuffix = ".log.cleaned";
+constexpr std::string_view kSwapSuffix = ".swap";
 
 constexpr std::string_view suffix(FileKind kind) {
     switch (kind) {
@@ -20,18 +22,14 @@ constexpr std::string_view suffix(FileKind kind) {
     DLOG_UNREACHABLE();
 }
 
-}  // namespace
-
-std::string segment_file_name(Offset base_offset, FileKind kind) {
-    DLOG_ASSERT(base_offset.value >= 0, base_offset);
-    const std::string digits = std::to_string(base_offset.value);
-    std::string name(kDigits - digits.size(), '0');
-    name += digits;
-    name += suffix(kind);
-    return name;
+std::string digits_of(Offset offset) {
+    DLOG_ASSERT(offset.value >= 0, offset);
+    const std::string digits = std::to_string(offset.value);
+    return std::string(kDigits - digits.size(), '0') + digits;
 }
 
-std::optional<SegmentFileName> parse_segment_file_name(std::string_view name) {
+/// The offset that `name` begins with.
+std::optional<Offset> read_digits(std::string_view name) {
     if (name.size() <= kDigits) return std::nullopt;
     std::uint64_t value = 0;
     for (const char digit : name.substr(0, kDigits)) {
@@ -39,11 +37,48 @@ std::optional<SegmentFileName> parse_segment_file_name(std::string_view name) {
         value = value * 10 + static_cast<std::uint64_t>(digit - '0');
         if (value > static_cast<std::uint64_t>(kOffsetMax.value)) return std::nullopt;
     }
-    const Offset base_offset{static_cast<std::int64_t>(value)};
+    return Offset{static_cast<std::int64_t>(value)};
+}
+
+}  // namespace
+
+std::string segment_file_name(Offset base_offset, FileKind kind) {
+    std::string name = digits_of(base_offset);
+    name += suffix(kind);
+    return name;
+}
+
+std::string cleaned_file_name(Offset base_offset) {
+    return digits_of(base_offset) + std::string(kCleanedSuffix);
+}
+
+bool is_cleaned_file_name(std::string_view name) {
+    const auto base_offset = read_digits(name);
+    return base_offset && name == cleaned_file_name(*base_offset);
+}
+
+std::string swap_file_name(Offset base_offset, Offset end_offset) {
+    return digits_of(base_offset) + "." + digits_of(end_offset) + std::string(kSwapSuffix);
+}
+
+std::optional<SegmentFileName> parse_segment_file_name(std::string_view name) {
+    const auto base_offset = read_digits(name);
+    if (!base_offset) return std::nullopt;
     for (const FileKind kind : {FileKind::kLog, FileKind::kIndex, FileKind::kTimeIndex}) {
-        if (name.substr(kDigits) == suffix(kind)) return SegmentFileName{base_offset, kind};
+        if (name.substr(kDigits) == suffix(kind)) return SegmentFileName{*base_offset, kind};
     }
     return std::nullopt;
+}
+
+std::optional<SwapFileName> parse_swap_file_name(std::string_view name) {
+    if (name.size() != 2 * kDigits + 1 + kSwapSuffix.size() || name[kDigits] != '.' ||
+        !name.ends_with(kSwapSuffix)) {
+        return std::nullopt;
+    }
+    const auto base_offset = read_digits(name);
+    const auto end_offset = read_digits(name.substr(kDigits + 1));
+    if (!base_offset || !end_offset || *end_offset <= *base_offset) return std::nullopt;
+    return SwapFileName{*base_offset, *end_offset};
 }
 
 std::string_view damage_reason_text(DamageReason reason) {

@@ -51,6 +51,19 @@ struct SegmentFileName {
 /// Nothing when `name` is not one that segment_file_name makes.
 [[nodiscard]] std::optional<SegmentFileName> parse_segment_file_name(std::string_view name);
 
+/// Compaction writes a segment's new file under the first of these names, and gives it the second
+/// when it is whole and synced: "<base offset>.<end offset>.swap".
+[[nodiscard]] std::string cleaned_file_name(Offset base_offset);
+[[nodiscard]] std::string swap_file_name(Offset base_offset, Offset end_offset);
+struct SwapFileName {
+    Offset base_offset;
+    Offset end_offset;
+    bool operator==(const SwapFileName&) const = default;
+};
+/// Nothing when `name` is not one that swap_file_name makes.
+[[nodiscard]] std::optional<SwapFileName> parse_swap_file_name(std::string_view name);
+[[nodiscard]] bool is_cleaned_file_name(std::string_view name);
+
 inline constexpr std::string_view kCheckpointFileName = "log.checkpoint";
 
 /// Why bytes of a segment cannot be served.

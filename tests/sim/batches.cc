@@ -1,6 +1,9 @@
 #include "batches.h"
 
 #include <optional>
+#include <span>
+#include <string>
+#include <string_view>
 
 #include "base/assert.h"
 #include "record/batch.h"
@@ -8,6 +11,34 @@
 #include "record/reader.h"
 
 namespace dlog::simtest {
+
+namespace {
+
+constexpr std::string_view kHeader = "payload";
+
+void append_record(record::BatchBuilder& builder, const BatchToMake& batch, RecordName name,
+                   ByteView payload) {
+    if (batch.key_count == 0) {
+        return builder.append(batch.timestamp, std::nullopt, payload);
+    }
+    std::uint32_t key = key_of(name, batch.key_count);
+    if (batch.keys_collide) key /= 2;
+    const std::string text = "key " + std::to_string(key);
+    if (!is_tombstone(name, batch.key_count)) {
+        return builder.append(batch.timestamp, as_bytes(text), payload);
+    }
+    const record::RecordHeader header{.key = as_bytes(kHeader), .value = payload};
+    builder.append(batch.timestamp, as_bytes(text), std::nullopt, std::span(&header, 1));
+}
+
+std::optional<RecordName> name_of(record::Record record) {
+    if (record.value) return read_payload(*record.value);
+    if (record.headers.count() != 1) return std::nullopt;
+    const record::RecordHeader header = record.headers.next();
+    return header.value ? read_payload(*header.value) : std::nullopt;
+}
+
+}  // namespace
 
 Buffer make_batch(const BatchToMake& batch) {
     record::BatchSpec spec;
@@ -19,7 +50,7 @@ Buffer make_batch(const BatchToMake& batch) {
     for (std::uint32_t at = 0; at < batch.count; ++at) {
         const auto payload = make_payload({batch.first.producer, batch.first.number + at},
                                           batch.payload_bytes + at % 7);
-        builder.append(batch.timestamp, std::nullopt, ByteView(payload));
+        append_record(builder, batch, {batch.first.producer, batch.first.number + at}, payload);
     }
     auto built = builder.build();
     DLOG_ASSERT(built.has_value());
@@ -54,7 +85,7 @@ std::int64_t note_batches(History& history, LogId log, ByteView bytes, std::int6
             if (!more) history.fail("a batch with a good CRC cannot be read");
             if (!more || !*more) break;
             if (record.offset.value < from) continue;
-            const auto name = record.value ? read_payload(*record.value) : std::nullopt;
+            const auto name = name_of(record);
             history.seen(log, record.offset.value, name);
             if (name && reading != nullptr) reading->records.emplace(record.offset.value, *name);
         }

@@ -19,7 +19,9 @@ struct BatchToMake {
     ProducerId producer_id = kNoProducer;
     std::int16_t producer_epoch = -1;
     std::int32_t base_sequence = -1;
-    int codec = 0;  ///< Kafka's number
+    int codec = 0;                ///< Kafka's number
+    std::uint32_t key_count = 0;  ///< 0: records without keys
+    bool keys_collide = false;    ///< a canary: two keys in the log's rules are one in the log
 };
 [[nodiscard]] Buffer make_batch(const BatchToMake& batch);
 

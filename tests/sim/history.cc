@@ -147,6 +147,7 @@ void History::check_reading(LogId log, const Reading& reading) {
         complain(state, reading.log_start_offset, "the log starts here, where it was deleted");
     }
     for (const auto& [offset, name] : reading.records) seen(log, offset, name);
+    if (state.rules.key_count > 0) return check_compacted(state, reading);
     for (std::int64_t offset = reading.log_start_offset; offset < reading.end_offset; ++offset) {
         if (!reading.records.contains(offset) && !state.is_damaged(offset)) {
             complain(state, offset, "missing, with records before and after");
@@ -164,6 +165,58 @@ void History::check_reading(LogId log, const Reading& reading) {
             }
         }
     }
+    check_order(state, reading);
+}
+
+/// What took a record's place may have been damaged since: adds what is known of it to `latest`,
+/// and returns the last offset at which there may have been something that nobody knows.
+std::int64_t History::note_damaged(const LogState& state,
+                                   std::map<std::uint32_t, std::int64_t>& latest) {
+    std::int64_t unknown_to = -1;
+    for (const auto& [first, last] : state.damaged) {
+        for (std::int64_t offset = first; offset <= last; ++offset) {
+            const auto acknowledged = state.acknowledged.find(offset);
+            const auto seen = state.seen.find(offset);
+            if (acknowledged == state.acknowledged.end() && seen == state.seen.end()) {
+                unknown_to = offset;
+                continue;
+            }
+            const RecordName name = seen != state.seen.end() ? seen->second : acknowledged->second;
+            std::int64_t& last_of_key = latest[key_of(name, state.rules.key_count)];
+            last_of_key = std::max(last_of_key, offset);
+        }
+    }
+    return unknown_to;
+}
+
+/// Every record that is known and not there any more is out of date.
+void History::check_compacted(const LogState& state, const Reading& reading) {
+    const std::uint32_t key_count = state.rules.key_count;
+    std::map<std::uint32_t, std::int64_t> latest;
+    for (const auto& [offset, name] : reading.records) latest[key_of(name, key_count)] = offset;
+    const std::int64_t damaged_to = note_damaged(state, latest);
+    for (const auto* known : {&state.acknowledged, &state.seen}) {
+        for (const auto& [offset, name] : *known) {
+            if (offset < reading.log_start_offset || offset >= reading.end_offset ||
+                state.is_damaged(offset) || offset < damaged_to) {
+                continue;
+            }
+            const auto found = reading.records.find(offset);
+            if (found != reading.records.end() && found->second != name) {
+                complain(state, offset, text_of(name) + " is now " + text_of(found->second));
+            }
+            const std::uint32_t key = key_of(name, key_count);
+            const bool is_deleted = state.rules.drops_tombstones && may_be_deleted(key);
+            if (found != reading.records.end() || is_deleted) continue;
+            const auto later = latest.find(key);
+            if (later != latest.end() && later->second > offset) continue;
+            complain(state, offset, text_of(name) + " is lost, the latest of its key");
+        }
+    }
+    check_order(state, reading);
+}
+
+void History::check_order(const LogState& state, const Reading& reading) {
     std::map<std::uint32_t, std::uint64_t> next;
     for (const auto& [offset, name] : reading.records) {
         const auto producing = state.producers.find(name.producer);

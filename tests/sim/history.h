@@ -8,6 +8,8 @@
 ///    bytes on the disk. With write.caching it may go in a loss of power, or after a failed sync.
 /// 3. What was read once at an offset is there in every later reading.
 /// 4. Offsets are dense: between the log's start and its end there is no gap but damage.
+///    A compacted log lacks a record only when it has a later one with the same key, or one without
+///    a value has deleted the key: the latest value per key is always that of the full log.
 /// 5. A producer that is idempotent finds each of its records at most once, in the order it sent
 ///    them.
 /// 6. What was deleted up to an offset stays deleted once that was acknowledged; without retention
@@ -33,6 +35,9 @@ class History {
     struct LogRules {
         bool may_drop_old = false;  ///< retention is on
         bool is_cached = false;     ///< write.caching: acknowledged before it is synced
+        /// Above 0: compacted, with this many keys that are written often.
+        std::uint32_t key_count = 0;
+        bool drops_tombstones = false;  ///< delete.retention.ms passes within the run
     };
     LogId add_log(std::string name, LogRules rules);
 
@@ -89,6 +94,10 @@ class History {
     [[nodiscard]] bool may_lose(const LogState& log) const {
         return log.rules.is_cached && is_unsynced_at_risk_;
     }
+    void check_compacted(const LogState& state, const Reading& reading);
+    [[nodiscard]] static std::int64_t note_damaged(const LogState& state,
+                                                   std::map<std::uint32_t, std::int64_t>& latest);
+    void check_order(const LogState& state, const Reading& reading);
     void complain(const LogState& log, std::int64_t offset, const std::string& what);
     [[nodiscard]] static std::string text_of(RecordName name);
 

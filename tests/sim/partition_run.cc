@@ -52,6 +52,7 @@ struct PartitionState {
     replication::PartitionKey key;
     storage::LogConfig config;
     std::string folder;
+    std::uint32_t key_count = 0;  ///< above 0: compacted
 };
 
 /// Everything about the run that is not in the world.
@@ -87,6 +88,9 @@ class PartitionNode final : public sim::Program {
 
     [[nodiscard]] bool is_open() const { return is_open_; }
     [[nodiscard]] bool has_stopped() const { return has_stopped_; }
+    [[nodiscard]] std::uint64_t compacted_records() const {
+        return shard_.metrics().cleaner_removed_records;
+    }
     void stop() { ports_.spawn.spawn(stop_shard(*this)); }
     /// Reads every partition whole and checks it.
     void read_all() {
@@ -151,7 +155,9 @@ class PartitionNode final : public sim::Program {
                          .payload_bytes = static_cast<std::size_t>(
                              producer.random.between(kPayloadBytesMin, is_big ? 900 : 80)),
                          .timestamp = ports_.clock.wall_now(),
-                         .producer_id = kNoProducer};
+                         .producer_id = kNoProducer,
+                         .key_count = plan_.partitions[producer.partition].key_count,
+                         .keys_collide = plan_.canary == Canary::kKeysCollide};
         if (producer.is_idempotent) {
             batch.sequence = static_cast<std::int32_t>(producer.next_record);
             make.producer_id = ProducerId(1000 + producer.number);
@@ -351,6 +357,18 @@ storage::LogConfig random_config(Random& random) {
     return config;
 }
 
+/// Every second log is compacted, some of these with few keys, so that whole batches go.
+void make_compacted(PartitionState& state, Random& random) {
+    storage::LogConfig& config = state.config;
+    config.compacts = true;
+    config.deletes_old = random.chance(1, 4);
+    config.min_cleanable_dirty_ratio = random.chance(1, 2) ? 0.01 : 0.5;
+    config.delete_retention_ms = random.chance(1, 2) ? 3600'000 : random.between(0, 300);
+    if (random.chance(1, 4)) config.min_compaction_lag_ms = random.between(1, 300);
+    if (random.chance(1, 3)) config.max_compaction_lag_ms = random.between(300, 2000);
+    state.key_count = static_cast<std::uint32_t>(random.between(1, 4) * random.between(1, 60));
+}
+
 void make_plan(Plan& plan, Random& random) {
     plan.shard.data_dir = "data";
     plan.shard.tail_bytes = static_cast<std::size_t>(random.between(0, 64)) * 1024;
@@ -358,6 +376,13 @@ void make_plan(Plan& plan, Random& random) {
     plan.shard.max_open_files = static_cast<std::size_t>(random.between(2, 40));
     plan.shard.retention_interval = milliseconds(random.between(50, 2000));
     plan.shard.checkpoint_interval = milliseconds(random.between(20, 3000));
+    plan.shard.cleaner.backoff = milliseconds(random.between(5, 500));
+    // So few keys that a round does not cover them all, or room for all.
+    plan.shard.cleaner.map_bytes = static_cast<std::size_t>(random.between(2, 4000)) * 24;
+    if (random.chance(1, 3)) {
+        plan.shard.cleaner.io_bytes_per_second =
+            static_cast<double>(random.between(50, 5000)) * 1e3;
+    }
     const std::uint64_t partitions = 1 + random.below(4);
     for (std::uint64_t at = 0; at < partitions; ++at) {
         PartitionState state;
@@ -366,10 +391,14 @@ void make_plan(Plan& plan, Random& random) {
                      .partition = PartitionId(static_cast<std::int32_t>(at))};
         state.config = random_config(random);
         state.has_deletions = random.chance(1, 3);
+        if (random.chance(1, 2)) make_compacted(state, random);
         state.folder = replication::partition_folder(plan.shard.data_dir, state.key);
-        const bool drops_old =
-            state.config.retention_bytes >= 0 || state.config.retention_ms < 3600'000;
-        state.log = plan.history.add_log(state.key.topic, {.may_drop_old = drops_old});
+        const bool drops_old = state.config.deletes_old && (state.config.retention_bytes >= 0 ||
+                                                            state.config.retention_ms < 3600'000);
+        state.log = plan.history.add_log(
+            state.key.topic, {.may_drop_old = drops_old,
+                              .key_count = state.key_count,
+                              .drops_tombstones = state.config.delete_retention_ms < 3600'000});
         plan.partitions.push_back(std::move(state));
         const std::uint64_t producers = 1 + random.below(3);
         for (std::uint64_t one = 0; one < producers; ++one) {
@@ -411,6 +440,7 @@ class PartitionRun {
         result.seen_records = plan_.history.seen_records();
         result.corrupt_refusals = plan_.history.corrupt_refusals();
         result.crashes = crashes_;
+        result.compacted_records = compacted_records_;
         return result;
     }
 
@@ -424,6 +454,7 @@ class PartitionRun {
 
     void restart_after(bool is_power_loss) {
         ++crashes_;
+        compacted_records_ += node().compacted_records();
         tell(is_power_loss ? "FAULT: the power goes" : "FAULT: the process is killed");
         if (is_power_loss) {
             world_.crash(*host_);
@@ -443,6 +474,7 @@ class PartitionRun {
         if (!world_.run_until([this] { return node().has_stopped(); }, kConvergeLimit)) {
             plan_.history.fail("a clean stop did not end");
         }
+        compacted_records_ += node().compacted_records();
         world_.kill(*host_);
         world_.restart(*host_);
     }
@@ -525,6 +557,7 @@ class PartitionRun {
     sim::World world_;
     sim::Host* host_ = nullptr;
     std::uint64_t crashes_ = 0;
+    std::uint64_t compacted_records_ = 0;
 };
 
 }  // namespace

@@ -41,4 +41,17 @@ std::optional<RecordName> read_payload(ByteView payload) {
     return name;
 }
 
+std::uint32_t key_of(RecordName name, std::uint32_t key_count) {
+    DLOG_ASSERT(key_count > 0);
+    const std::uint64_t bits = mix_bits(name.number * 31 + name.producer);
+    // Every fourth record has a key that is written seldom: its latest value gets old.
+    constexpr std::uint64_t kSeldom = 40;
+    if (bits % 4 != 0) return static_cast<std::uint32_t>((bits >> 8) % key_count);
+    return static_cast<std::uint32_t>(key_count + (bits >> 8) % (kSeldom * key_count));
+}
+
+bool is_tombstone(RecordName name, std::uint32_t key_count) {
+    return may_be_deleted(key_of(name, key_count)) && mix_bits(name.number ^ 77) % 3 == 0;
+}
+
 }  // namespace dlog::simtest

@@ -23,4 +23,13 @@ struct RecordName {
 
 inline constexpr std::size_t kPayloadBytesMin = 20;
 
+/// Which key a record has in a log with `key_count` keys that are written often, and whether it
+/// deletes its key: it then has no value, and its payload is in a header.
+[[nodiscard]] std::uint32_t key_of(RecordName name, std::uint32_t key_count);
+[[nodiscard]] bool is_tombstone(RecordName name, std::uint32_t key_count);
+/// Of the others no record is a tombstone.
+[[nodiscard]] inline bool may_be_deleted(std::uint32_t key) {
+    return key % 4 == 0;
+}
+
 }  // namespace dlog::simtest

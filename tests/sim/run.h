@@ -11,6 +11,7 @@ namespace dlog::simtest {
 enum class Canary : std::uint8_t {
     kNone,
     kAcknowledgesBeforeFlush,  ///< its syncs return at once and are done later
+    kKeysCollide,              ///< compaction takes different keys for one
 };
 
 struct RunOptions {
@@ -28,6 +29,7 @@ struct RunResult {
     std::uint64_t seen_records = 0;
     std::uint64_t crashes = 0;
     std::uint64_t corrupt_refusals = 0;
+    std::uint64_t compacted_records = 0;  ///< removed by compaction
 };
 
 /// One core's partitions alone: replication and storage without broker and network.

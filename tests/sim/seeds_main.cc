@@ -55,6 +55,7 @@ struct Totals {
     std::uint64_t seen = 0;
     std::uint64_t crashes = 0;
     std::uint64_t refusals = 0;
+    std::uint64_t compacted = 0;
 };
 
 void report(const Arguments& arguments, std::uint64_t seed, const RunResult& result) {
@@ -86,6 +87,7 @@ void run_seed(const Arguments& arguments, std::uint64_t seed, Totals& totals) {
     totals.seen += result.seen_records;
     totals.crashes += result.crashes;
     totals.refusals += result.corrupt_refusals;
+    totals.compacted += result.compacted_records;
     if (result.failures.empty()) {
         if (arguments.is_single) {
             std::printf("seed %llu: no failure, %llu effects, hash %016llx\n",
@@ -121,6 +123,7 @@ bool collect(int pipe_end, pid_t child, Totals& sum) {
         sum.seen += totals.seen;
         sum.crashes += totals.crashes;
         sum.refusals += totals.refusals;
+        sum.compacted += totals.compacted;
     }
     return is_whole && WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
@@ -152,12 +155,13 @@ int run_all(const Arguments& arguments) {
     }
     std::printf(
         "level %s: %llu seeds, %llu failed; %llu records acknowledged, %llu read, %llu crashes, "
-        "%llu reads refused as damaged\n",
+        "%llu reads refused as damaged, %llu records compacted away\n",
         arguments.level.c_str(), static_cast<unsigned long long>(arguments.seed_count),
         static_cast<unsigned long long>(sum.failed_seeds),
         static_cast<unsigned long long>(sum.acknowledged),
         static_cast<unsigned long long>(sum.seen), static_cast<unsigned long long>(sum.crashes),
-        static_cast<unsigned long long>(sum.refusals));
+        static_cast<unsigned long long>(sum.refusals),
+        static_cast<unsigned long long>(sum.compacted));
     if (arguments.expects_failure) {
         const bool is_caught = has_crashed || sum.failed_seeds > 0;
         std::printf("%s\n", is_caught ? "the canary was caught" : "THE CANARY WAS NOT CAUGHT");
@@ -168,7 +172,7 @@ int run_all(const Arguments& arguments) {
 
 constexpr std::string_view kUsage =
     "usage: sim_seeds [--seed N | --seeds FIRST COUNT] [--level node|partitions] [--jobs N]\n"
-    "                 [--trace [--twice]] [--canary none|flush|tail] [--expect-failure]\n";
+    "                 [--trace [--twice]] [--canary none|flush|tail|keys] [--expect-failure]\n";
 
 bool parse(int count, char** words, Arguments& arguments) {
     for (int at = 1; at < count; ++at) {
@@ -198,7 +202,8 @@ bool parse(int count, char** words, Arguments& arguments) {
             const std::string_view name = words[++at];
             if (name == "flush") arguments.canary = Canary::kAcknowledgesBeforeFlush;
             arguments.needs_trusting_storage = name == "tail";
-            if (name != "flush" && name != "tail" && name != "none") return false;
+            if (name == "keys") arguments.canary = Canary::kKeysCollide;
+            if (name != "flush" && name != "tail" && name != "keys" && name != "none") return false;
         } else {
             return false;
         }

@@ -29,6 +29,11 @@ port::Task<void> delete_records(Core* owner, Part* part) {
         part->answer->error_code = owner->missing_error(part->topic_id);
         co_return;
     }
+    if (!partition->config().deletes_old) {
+        // Compaction alone decides what is kept of such a topic.
+        part->answer->error_code = ErrorCode::kPolicyViolation;
+        co_return;
+    }
     std::optional<Offset> before;
     if (part->asked->offset != kHighWatermark) before = Offset{part->asked->offset};
     const auto start = co_await partition->delete_records(before);
@@ -61,6 +66,10 @@ port::Task<Response> handle_delete_records(Request request) {
             answer.low_watermark = -1;
             if (topic == nullptr || !topic->has(asked.partition_index)) {
                 answer.error_code = ErrorCode::kUnknownTopicOrPartition;
+                continue;
+            }
+            if (topic->is_internal) {
+                answer.error_code = ErrorCode::kInvalidTopicException;
                 continue;
             }
             if (!named.add(asked_topic.name, asked.partition_index)) {

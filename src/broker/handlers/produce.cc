@@ -45,6 +45,7 @@ struct Part {
 struct Work {
     ViewPtr view;
     std::int16_t acks = 0;
+    bool may_write_internal = false;
     Instant deadline = kNever;  // of the answer
     std::vector<Part> parts;    // grouped by owner
     std::uint32_t cores_left = 0;
@@ -219,6 +220,10 @@ void add_part(Work& work, const TopicView* topic, bool is_by_id, Buffer& frame,
         return refuse(answer, is_unknown_id ? ErrorCode::kUnknownTopicId
                                             : ErrorCode::kUnknownTopicOrPartition);
     }
+    if (topic->is_internal && !work.may_write_internal) {
+        return refuse(answer, ErrorCode::kInvalidTopicException,
+                      "The topic is the brokers' own; clients may read it only.");
+    }
     if (work.acks != kAcksAll && work.acks != kAcksLeader && work.acks != kAcksNone) {
         return refuse(answer, ErrorCode::kInvalidRequiredAcks);
     }
@@ -310,6 +315,8 @@ port::Task<void> handle_produce(Request request, ReplyTo reply) {
     Work work;
     work.view = core.view;
     work.acks = body->acks;
+    // Kafka's name for whoever repairs internal topics.
+    work.may_write_internal = request.client_id == "__admin_client";
     // As in Kafka the time is the one to await all replicas; acks=1 waits as long as the disk
     // takes.
     if (work.acks == kAcksAll) work.deadline = begin + milliseconds(std::max(0, body->timeout_ms));

@@ -1,0 +1,183 @@
+"""Compacted topics as real clients see them: the latest value of each key, at the offset it always had."""
+
+import os
+import time
+
+import confluent_kafka
+import confluent_kafka.admin
+import pytest
+from conftest import start_broker
+from drivers import CLIENTS
+
+SETTINGS = {"log-cleaner-backoff-ms": "50"}
+each_client = pytest.mark.parametrize("client", CLIENTS.values(), ids=CLIENTS)
+
+
+@pytest.fixture(scope="module")
+def compacting(request, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("compacting")
+    with start(request, folder) as running:
+        yield running
+
+
+@pytest.fixture
+def own_compacting(request, tmp_path):
+    """One that the test may kill and start."""
+    with start(request, tmp_path) as running:
+        yield running
+
+
+def start(request, folder):
+    kind = request.config.getoption("--against")
+    if kind != "dlog":
+        return start_broker(kind, folder)
+    from node import Node
+
+    return Node(folder, SETTINGS)
+
+
+def make(broker, topic: str, **configs: str) -> str:
+    """The topic, compacted soon, in small segments."""
+    settings = {
+        "cleanup.policy": "compact",
+        "internal.segment.bytes": "8192",
+        "min.cleanable.dirty.ratio": "0.01",
+        **{name.replace("_", "."): value for name, value in configs.items()},
+    }
+    admin = confluent_kafka.admin.AdminClient({"bootstrap.servers": broker.bootstrap})
+    new = confluent_kafka.admin.NewTopic(topic, 1, 1, config=settings)
+    next(iter(admin.create_topics([new]).values())).result(10)
+    return topic
+
+
+def produce(broker, topic: str, records: list[tuple[str | None, str | None]]) -> list:
+    """In batches of ten; the errors of those that were refused."""
+    producer = CLIENTS["confluent-kafka"].producer(broker, **{"linger.ms": 0, "enable.idempotence": True})
+    errors = []
+    for at, (key, value) in enumerate(records):
+        producer.produce(topic, value, key, 0, on_delivery=lambda error, _: error and errors.append(error))
+        if at % 10 == 9:
+            producer.flush(20)
+    assert producer.flush(20) == 0
+    return errors
+
+
+def roll(broker, topic: str) -> None:
+    """What was written before is in a closed segment."""
+    assert not produce(broker, topic, [("end", os.urandom(250).hex()) for _ in range(80)])
+
+
+def read(broker, topic: str) -> list[tuple[int, str, str | None]]:
+    """All that is there now."""
+    consumer = CLIENTS["confluent-kafka"].consumer(broker)
+    try:
+        partition = confluent_kafka.TopicPartition(topic, 0, confluent_kafka.OFFSET_BEGINNING)
+        _, end = consumer.get_watermark_offsets(partition, timeout=10)
+        consumer.assign([partition])
+        got, limit = [], time.monotonic() + 30
+        # The newest record is never removed.
+        while not got or got[-1][0] < end - 1:
+            assert time.monotonic() < limit, f"{len(got)} records after 30 s"
+            message = consumer.poll(1)
+            if message is not None:
+                assert message.error() is None, message.error()
+                value = message.value()
+                got.append((message.offset(), message.key().decode(), value and value.decode()))
+        return got
+    finally:
+        consumer.close()
+
+
+def read_when(broker, topic: str, condition) -> list[tuple[int, str, str | None]]:
+    """What is there once it meets the condition and compaction has nothing more to do."""
+    limit, before = time.monotonic() + 90, None
+    while True:
+        got = [row for row in read(broker, topic) if row[1] != "end"]
+        if got == before and condition(got):
+            return got
+        assert time.monotonic() < limit, f"not compacted after 90 s: {got[:20]}"
+        before = got
+        time.sleep(0.1)
+
+
+@each_client
+def test_each_client_reads_the_latest_of_what_it_wrote(compacting, topic, client):
+    make(compacting, topic)
+    for _ in range(3):
+        client.produce(compacting, topic, "none", 200)
+    roll(compacting, topic)
+    expected = [(400 + i, f"k{i}", f"v{i}") for i in range(200)]
+    assert read_when(compacting, topic, lambda got: len(got) == 200) == expected
+    # The fence's last records follow.
+    assert client.consume(compacting, topic, 201)[:200] == expected
+
+
+@pytest.mark.parametrize("codec", ["gzip", "snappy", "lz4", "zstd"])
+def test_compressed_batches_are_compacted(compacting, topic, codec):
+    make(compacting, topic, compression_type=codec)
+    versions, keys = 20, 30
+    records = [(f"k{key}", f"version {version}") for version in range(versions) for key in range(keys)]
+    assert not produce(compacting, topic, records)
+    roll(compacting, topic)
+    expected = [((versions - 1) * keys + key, f"k{key}", f"version {versions - 1}") for key in range(keys)]
+    assert read_when(compacting, topic, lambda got: len(got) == keys) == expected
+    for client in CLIENTS.values():
+        assert client.consume(compacting, topic, keys) == expected
+
+
+def test_a_record_without_a_value_deletes_its_key_and_then_goes(compacting, topic):
+    make(compacting, topic, delete_retention_ms="1000")
+    assert not produce(compacting, topic, [(f"k{i}", "v") for i in range(10)])
+    assert not produce(compacting, topic, [(f"k{i}", None) for i in range(5)])
+    roll(compacting, topic)
+    kept = [(i, f"k{i}", "v") for i in range(5, 10)]
+
+    def is_deleted(got):
+        roll(compacting, topic)
+        return got == kept
+
+    tombstones = [(10 + i, f"k{i}", None) for i in range(5)]
+    first = [row for row in read(compacting, topic) if row[1] != "end"]
+    assert [row for row in first if row[2] is None] == tombstones
+    assert read_when(compacting, topic, is_deleted) == kept
+
+
+def test_a_record_without_a_key_is_refused(compacting, topic):
+    make(compacting, topic)
+    errors = produce(compacting, topic, [(None, "v")])
+    assert [error.code() for error in errors] == [confluent_kafka.KafkaError.INVALID_RECORD]
+    assert not produce(compacting, topic, [("k", "v")])
+
+
+def test_an_idle_topic_is_compacted_after_max_compaction_lag(compacting, topic):
+    if compacting.__class__.__name__ == "Kafka":
+        pytest.skip("Kafka closes a segment only when something is appended")
+    make(compacting, topic, max_compaction_lag_ms="500", min_cleanable_dirty_ratio="1")
+    assert not produce(compacting, topic, [("k", str(i)) for i in range(20)])
+    time.sleep(0.1)
+    consumer = CLIENTS["confluent-kafka"]
+    limit = time.monotonic() + 30
+    while consumer.consume(compacting, topic, 1) != [(19, "k", "19")]:
+        assert time.monotonic() < limit
+        time.sleep(0.1)
+
+
+def test_kill_9_while_compaction_runs_loses_no_latest_value(own_compacting, topic):
+    make(own_compacting, topic)
+    latest: dict[str, str] = {}
+    for life in range(4):
+        records = [(f"k{i % 50}", f"{life}.{i}") for i in range(3000)]
+        assert not produce(own_compacting, topic, records)
+        latest.update(dict(records))
+        own_compacting.kill()
+        own_compacting.start()
+        got = read(own_compacting, topic)
+        assert {key: value for _, key, value in got} == latest
+        offsets = [offset for offset, _, _ in got]
+        assert offsets == sorted(set(offsets))
+    roll(own_compacting, topic)
+    got = read_when(own_compacting, topic, lambda rows: len(rows) == 50)
+    assert {key: value for _, key, value in got} == latest
+    own_compacting.stop()
+    own_compacting.start()
+    assert [row for row in read(own_compacting, topic) if row[1] != "end"] == got
