@@ -290,6 +290,10 @@ TEST_CASE("settings of a node are changed and shown with where they come from") 
               .exit_code == kOk);
     CHECK(fixture.command({"config", "get", "-t", "t", "retention.ms"}).output ==
           "retention.ms = 86400000  (start)\n");
+    const Outcome unset =
+        fixture.command({"config", "get", "--broker", "default", "log.retention.ms"});
+    CHECK(unset.exit_code == kOk);
+    CHECK(unset.output.empty());
 }
 
 TEST_CASE("a change of settings that is refused says why, and a dry run changes nothing") {
