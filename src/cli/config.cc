@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "base/nearest.h"
 #include "base/result.h"
 #include "cli/exit_code.h"
 #include "cli/json.h"
@@ -58,12 +59,25 @@ std::string absent_name(const std::vector<std::string>& names,
     return {};
 }
 
+std::string absent_text(const std::string& absent, const client::ConfigTarget& target,
+                        const std::vector<client::Setting>& settings) {
+    std::vector<std::string> names;
+    for (const client::Setting& setting : settings) names.push_back(setting.name);
+    const std::string_view nearest = nearest_name(absent, names);
+    std::string text = "there is no setting \"" + absent + "\" of " + target.text();
+    if (!nearest.empty()) text += "; did you mean \"" + std::string(nearest) + "\"?";
+    return text;
+}
+
 port::Task<int> get(Session& session, GetPlan plan) {
     const auto settings =
         co_await client::describe_settings(session.cluster, plan.target, session.deadline());
     if (!settings) co_return tell(settings.error());
     const std::string absent = absent_name(plan.names, *settings);
-    if (!absent.empty()) co_return tell(kFailed, "there is no setting \"" + absent + "\" here");
+    // Of every node only what is set is told.
+    if (!absent.empty() && !plan.target.name.empty()) {
+        co_return tell(kFailed, absent_text(absent, plan.target, *settings));
+    }
     std::string lines;
     std::vector<std::string> values;
     for (const client::Setting& setting : *settings) {
