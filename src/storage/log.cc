@@ -527,6 +527,8 @@ Retired Log::delete_before(Offset offset) {
     for (const Segment& segment : segments_) {
         if (segment.is_empty() || segment.end_offset > log_start_offset_) break;
         if (is_cut_pending(segment.base_offset)) break;
+        // Its file may still bear the name of a swap, from which a start would bring it back.
+        if (swapping_ && swapping_->base_offset == segment.base_offset) break;
         ++count;
     }
     return drop_segments(count);
