@@ -5,9 +5,11 @@
 
 #include "base/result.h"
 #include "port/clock.h"
+#include "protocol/messages/create_partitions.h"
 #include "protocol/messages/create_topics.h"
 #include "protocol/messages/delete_topics.h"
 #include "protocol/messages/describe_configs.h"
+#include "protocol/messages/incremental_alter_configs.h"
 #include "protocol/messages/list_offsets.h"
 
 namespace dlog::client {
@@ -102,6 +104,46 @@ port::Task<Result<std::vector<TopicSetting>>> describe_topic_settings(Cluster& c
         }
     }
     co_return settings;
+}
+
+port::Task<Result<void>> alter_topic_settings(Cluster& cluster, std::string topic,
+                                              std::vector<TopicSetting> changes, Instant deadline) {
+    constexpr std::int8_t kSet = 0;
+    constexpr std::int8_t kDelete = 1;
+    protocol::IncrementalAlterConfigsRequest request;
+    auto& resource = request.resources.emplace_back();
+    resource.resource_type = kTopicResource;
+    resource.resource_name = topic;
+    for (TopicSetting& change : changes) {
+        const std::int8_t operation = change.value ? kSet : kDelete;
+        resource.configs.push_back({.name = std::move(change.name),
+                                    .config_operation = operation,
+                                    .value = std::move(change.value)});
+    }
+    DLOG_CO_TRY_ASSIGN(const auto answer, co_await cluster.call_any(std::move(request), deadline));
+    for (const auto& response : answer->responses) {
+        DLOG_CO_TRY(outcome(response.error_code, response.error_message, topic));
+    }
+    co_return Result<void>();
+}
+
+port::Task<Result<void>> create_partitions(Cluster& cluster, std::string topic, std::int32_t count,
+                                           Instant deadline) {
+    protocol::CreatePartitionsRequest request;
+    request.timeout_ms = timeout_ms(cluster, deadline);
+    auto& wanted = request.topics.emplace_back();
+    wanted.name = topic;
+    wanted.count = count;
+    wanted.assignments.reset();
+    cluster.forget_topic(topic);
+    // Sent once: a second try after a lost answer would say that there are so many already.
+    DLOG_CO_TRY_ASSIGN(const auto connection, co_await cluster.any_connection());
+    DLOG_CO_TRY_ASSIGN(const auto answer,
+                       co_await connection->call(std::move(request), {.deadline = deadline}));
+    for (const auto& result : answer->results) {
+        DLOG_CO_TRY(outcome(result.error_code, result.error_message, topic));
+    }
+    co_return Result<void>();
 }
 
 namespace {

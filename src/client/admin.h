@@ -46,6 +46,16 @@ struct TopicSetting {
 [[nodiscard]] port::Task<Result<std::vector<TopicSetting>>> describe_topic_settings(
     Cluster& cluster, std::string topic, Instant deadline);
 
+/// Sets the topic's settings to the values given, or back to the broker's defaults where there is
+/// none; the others stay (KIP-339).
+[[nodiscard]] port::Task<Result<void>> alter_topic_settings(Cluster& cluster, std::string topic,
+                                                            std::vector<TopicSetting> changes,
+                                                            Instant deadline);
+
+/// Grows a topic to `count` partitions in all.
+[[nodiscard]] port::Task<Result<void>> create_partitions(Cluster& cluster, std::string topic,
+                                                         std::int32_t count, Instant deadline);
+
 /// The special timestamps of ListOffsets.
 inline constexpr Timestamp kLatestOffset{-1};
 inline constexpr Timestamp kEarliestOffset{-2};

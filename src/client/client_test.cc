@@ -259,6 +259,7 @@ port::Task<void> fetch(port::Ports& ports, FetchRun& run) {
         }
         for (const Fetched& fetched : *polled) take(fetched, scratch, run);
     }
+    co_await fetcher.close();
     cluster.close();
     run.is_done = true;
 }
