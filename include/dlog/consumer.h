@@ -37,10 +37,8 @@ struct ConsumerOptions {
     std::int32_t partition_bytes_max = 1 << 20;
     /// Records are fetched ahead of `poll` up to this much.
     std::size_t queued_bytes_max = 16 << 20;
-    /// What one `poll` returns at most.
+    /// A `poll` takes no further batch once it has so many records.
     std::size_t poll_records_max = 1000;
-    /// Only records of transactions that were committed.
-    bool reads_committed = false;
     MissingOffset on_missing_offset = MissingOffset::kFail;
 };
 

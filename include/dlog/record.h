@@ -94,8 +94,9 @@ struct ProducerRecord {
 class Headers {
   public:
     Headers() = default;
-    /// Of the library: `at` begins `count` headers that were checked.
-    Headers(const std::uint8_t* at, std::uint32_t count) : at_(at), left_(count) {}
+    /// Of the library: `count` headers that were checked, in `size` bytes from `at` on.
+    Headers(const std::uint8_t* at, std::uint32_t size, std::uint32_t count)
+        : at_(at), size_(size), left_(count) {}
     /// How many `next` has still to give.
     [[nodiscard]] std::uint32_t count() const { return left_; }
     /// The next one; count() is above 0.
@@ -103,6 +104,7 @@ class Headers {
 
   private:
     const std::uint8_t* at_ = nullptr;
+    std::uint32_t size_ = 0;
     std::uint32_t left_ = 0;
 };
 

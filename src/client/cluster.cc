@@ -21,6 +21,23 @@ constexpr int kUnknownTopicTries = 4;
 
 }  // namespace
 
+std::expected<std::vector<port::Endpoint>, std::string> parse_bootstrap(std::string_view text) {
+    std::vector<port::Endpoint> endpoints;
+    while (!text.empty()) {
+        const std::size_t comma = text.find(',');
+        port::Endpoint endpoint;
+        const std::string_view one = text.substr(0, comma);
+        if (!port::parse_endpoint(one, endpoint) || endpoint.port == 0) {
+            return unexpected("bootstrap: \"" + std::string(one) +
+                              "\" is not HOST:PORT, such as 127.0.0.1:9092");
+        }
+        endpoints.push_back(std::move(endpoint));
+        text = comma == std::string_view::npos ? std::string_view() : text.substr(comma + 1);
+    }
+    if (endpoints.empty()) return unexpected<std::string>("bootstrap is empty: give HOST:PORT");
+    return endpoints;
+}
+
 Duration Backoff::next() {
     next_ns_ =
         next_ns_ == 0 ? config_.backoff_min.ns : std::min(next_ns_ * 2, config_.backoff_max.ns);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <expected>
 #include <map>
 #include <memory>
 #include <string>
@@ -32,6 +33,10 @@ struct ClusterConfig {
     /// What is known of a topic is asked for again after this time.
     Duration metadata_age_max = seconds(300);
 };
+
+/// "host:port,host:port", at least one. The error says what is wrong with which.
+[[nodiscard]] std::expected<std::vector<port::Endpoint>, std::string> parse_bootstrap(
+    std::string_view text);
 
 struct PartitionInfo {
     NodeId leader{-1};

@@ -64,6 +64,8 @@ class Fetcher {
     void seek(const std::string& topic, std::int32_t partition, Offset from);
     /// A paused partition keeps its position and is not asked for.
     void set_paused(const std::string& topic, std::int32_t partition, bool is_paused);
+    /// Whether there is a partition that neither rests nor is paused.
+    [[nodiscard]] bool has_work() const;
     /// The offset that the next fetch of the partition asks for.
     [[nodiscard]] Offset position(const std::string& topic, std::int32_t partition) const;
 
@@ -103,7 +105,6 @@ class Fetcher {
     [[nodiscard]] Result<Fetched> take_answer(const Key& key, const Buffer& frame,
                                               const Data& data);
     [[nodiscard]] Fetched take(const Key& key, const Buffer& frame, ByteView records);
-    [[nodiscard]] bool has_work() const;
 
     Cluster& cluster_;
     const FetcherConfig config_;
