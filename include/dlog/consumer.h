@@ -1,7 +1,7 @@
 /// Reads records of partitions that the caller chooses, from where the caller says.
 ///
 ///     auto consumer = client.consumer();
-///     consumer->assign("orders", dlog::From::beginning());
+///     consumer->assign_topic("orders", dlog::From::beginning());
 ///     while (auto records = consumer->poll(100ms)) {
 ///         for (const dlog::Record& record : *records) use(record.key.text(), record.value.text());
 ///     }
@@ -99,13 +99,13 @@ class Consumer {
     ~Consumer();
 
     /// Reads all partitions that the topic has now, beside what is assigned already.
-    [[nodiscard]] Result<void> assign(std::string_view topic, From from);
+    [[nodiscard]] Result<void> assign_topic(std::string_view topic, From from);
     /// Reads this partition too. One that is assigned already goes on at `from`.
     [[nodiscard]] Result<void> assign(const TopicPartition& partition, From from);
     void unassign(const TopicPartition& partition);
-    /// Every record of the topic from that time on: `assign(topic, From::time(time))`.
+    /// Every record of the topic from that time on: `assign_topic(topic, From::time(time))`.
     [[nodiscard]] Result<void> consume_from_timestamp(std::string_view topic, TimePoint time) {
-        return assign(topic, From::time(time));
+        return assign_topic(topic, From::time(time));
     }
 
     /// What has come, at once, or after at most `timeout` when nothing has. Empty when nothing came

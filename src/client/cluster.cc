@@ -13,14 +13,6 @@ namespace dlog::client {
 
 using protocol::ErrorCode;
 
-namespace {
-
-/// A topic that was just made may be unknown to some brokers for a moment; one that is still
-/// unknown then is not there.
-constexpr int kUnknownTopicTries = 4;
-
-}  // namespace
-
 std::expected<std::vector<port::Endpoint>, std::string> parse_bootstrap(std::string_view text) {
     std::vector<port::Endpoint> endpoints;
     while (!text.empty()) {
@@ -177,7 +169,7 @@ port::Task<Result<TopicInfoPtr>> Cluster::topic(std::string name, bool may_creat
         auto info = co_await ask_topic(name, may_create, deadline);
         if (info || !info.error().is_retriable()) co_return info;
         const bool is_unknown = info.error().code == ErrorCode::kUnknownTopicOrPartition;
-        if (is_unknown && tries == kUnknownTopicTries) co_return info;
+        if (is_unknown && tries >= config_.unknown_topic_tries) co_return info;
         const bool is_in_time = co_await wait(backoff.next(), deadline);
         if (!is_in_time) co_return info;
     }

@@ -56,7 +56,8 @@ class FakeBroker {
     bool damages_fetches = false;
     std::uint64_t produce_requests = 0;
     std::int64_t next_producer_id = 100;
-    port::Endpoint endpoint{"broker", 9092};
+    port::Endpoint endpoint{"broker", 9092};  ///< port 0: any, known once it is listening
+    bool is_listening = false;
 
     void start() { ports_.spawn.spawn(accept_loop()); }
 
@@ -66,8 +67,11 @@ class FakeBroker {
     port::Task<void> accept_loop() {
         auto listener = co_await ports_.net.listen(endpoint);
         if (!listener) co_return;
+        endpoint.port = (*listener)->endpoint().port;
+        is_listening = true;
         for (;;) {
             auto connection = co_await (*listener)->accept();
+            if (!connection && connection.error() == port::NetError::kClosed) co_return;
             if (connection) ports_.spawn.spawn(serve(*std::move(connection)));
         }
     }

@@ -160,7 +160,7 @@ Consumer::~Consumer() {
     let_go(core_);
 }
 
-Result<void> Consumer::assign(std::string_view topic, From from) {
+Result<void> Consumer::assign_topic(std::string_view topic, From from) {
     return core_->assign(topic, std::nullopt, from);
 }
 

@@ -11,6 +11,9 @@ namespace dlog::sdk {
 
 namespace {
 
+/// About two seconds at the default waits: a loaded cluster takes one to tell of a new topic.
+constexpr int kUnknownTopicTries = 7;
+
 port::Task<client::Result<void>> say_hello(client::Cluster& cluster) {
     const auto connection = co_await cluster.any_connection();
     if (!connection) co_return std::unexpected(connection.error());
@@ -25,6 +28,7 @@ client::ClusterConfig cluster_config(const ClientOptions& options,
     config.request_timeout = duration_of(options.request_timeout);
     config.backoff_min = duration_of(options.backoff_min);
     config.backoff_max = std::max(duration_of(options.backoff_max), config.backoff_min);
+    config.unknown_topic_tries = kUnknownTopicTries;
     config.metadata_age_max = duration_of(options.metadata_age_max);
     return config;
 }
