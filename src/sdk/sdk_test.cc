@@ -28,8 +28,8 @@ struct Setup {
         broker.endpoint = {"127.0.0.1", 0};
         broker.topics["orders"].resize(3);
         on_broker([this] { broker.start(); });
-        bool is_listening = false;
-        while (!is_listening) on_broker([&] { is_listening = broker.is_listening; });
+        std::uint16_t port = 0;
+        while (port == 0) on_broker([&] { port = broker.endpoint.port; });
     }
     ~Setup() { reactor.stop(); }
 
