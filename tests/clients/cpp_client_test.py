@@ -6,6 +6,7 @@ The same tests run against DLog and the real Kafka, whatever --against says: the
 import ctypes
 import ctypes.util
 import pathlib
+import re
 import subprocess
 import time
 
@@ -48,6 +49,11 @@ class Cpp(Program):
 @pytest.fixture(scope="module")
 def client(prefix, tmp_path_factory) -> Cpp:
     return Cpp(build(HERE / "cpp", tmp_path_factory.mktemp("probe"), prefix) / "probe")
+
+
+@pytest.fixture(scope="module")
+def example(prefix, tmp_path_factory) -> pathlib.Path:
+    return build(ROOT / "examples/client", tmp_path_factory.mktemp("example"), prefix)
 
 
 @pytest.fixture(scope="module", params=["dlog", "kafka"])
@@ -148,20 +154,37 @@ def test_it_consumes_from_a_time_on(client, either, topic):
     assert offset == 50
 
 
-def test_the_example_builds_against_the_package_and_runs(prefix, either, topic, tmp_path):
-    folder = build(ROOT / "examples/client", tmp_path, prefix)
-    assert run([str(folder / "produce"), either.bootstrap, topic, "25"]) == "25 orders written\n"
-    printed = run([str(folder / "consume"), either.bootstrap, topic, "3600"]).splitlines()
+def test_the_example_builds_against_the_package_and_runs(example, either, topic):
+    assert run([str(example / "produce"), either.bootstrap, topic, "25"]) == "25 orders written\n"
+    printed = run([str(example / "consume"), either.bootstrap, topic, "3600"]).splitlines()
     assert sorted(line.split(" ", 1)[1] for line in printed) == sorted(
         f"customer-{i % 10}: order {i} origin=example" for i in range(25)
     )
 
 
-def test_errors_say_what_is_wrong(prefix, broker, topic, tmp_path):
-    folder = build(ROOT / "examples/client", tmp_path, prefix)
+def test_the_example_hears_of_deliveries_in_every_way(example, client, either, topic):
+    make(client, either, topic)
+    printed = run([str(example / "deliveries"), either.bootstrap, topic]).splitlines()
+    ways = ["callback", "future", "observer", "coroutine", "coroutine"]
+    assert sorted(printed) == sorted(f"{way}: partition 0, offset {i}" for i, way in enumerate(ways))
 
+
+def plain(text: str) -> str:
+    return "\n".join(line.strip() for line in text.strip().split("\n"))
+
+
+def test_the_guide_shows_what_the_examples_do():
+    examples = [plain(path.read_text()) for path in (ROOT / "examples/client").glob("*.cc")]
+    guide = (ROOT / "docs/client.md").read_text()
+    blocks = re.findall(r"^```cpp\n(.*?)^```", guide, re.MULTILINE | re.DOTALL)
+    assert len(blocks) > 10
+    for block in blocks:
+        assert any(plain(block) in text for text in examples), block
+
+
+def test_errors_say_what_is_wrong(example, broker, topic):
     def error(*words: str) -> str:
-        return subprocess.run([str(folder / "consume"), *words], capture_output=True, text=True, timeout=60).stderr
+        return subprocess.run([str(example / "consume"), *words], capture_output=True, text=True, timeout=60).stderr
 
     assert "cannot reach the broker: 127.0.0.1:1 (connection refused)" in error("127.0.0.1:1", topic, "1")
     assert 'bootstrap: "nonsense" is not HOST:PORT' in error("nonsense", topic, "1")
