@@ -35,8 +35,7 @@ void Accumulator::set_partition_count(std::string_view topic, std::int32_t count
     known->partition_count = count;
 }
 
-Result<Accumulator::Append> Accumulator::append(const ProducerRecord& record, Instant now,
-                                                Timestamp wall) {
+Result<Accumulator::Append> Accumulator::append(const ProducerRecord& record, Timestamp now) {
     const std::size_t bytes = record.estimated_bytes();
     if (bytes > kRecordBytesMax) return unexpected(too_large(bytes));
     if (memory_bytes_ > 0 && memory_bytes_ + bytes > config_.memory_bytes_max) return Append::kFull;
@@ -57,11 +56,11 @@ Result<Accumulator::Append> Accumulator::append(const ProducerRecord& record, In
         is_due = true;
     }
     if (place.open == nullptr) {
-        begin_batch(place, now);
+        begin_batch(place);
         is_due = true;
     }
     PendingBatch& batch = *place.open;
-    const Timestamp timestamp = record.timestamp == kNoTimestamp ? wall : record.timestamp;
+    const Timestamp timestamp = record.timestamp == kNoTimestamp ? now : record.timestamp;
     batch.builder.append(timestamp, record.key, record.value, record.headers);
     batch.tags.push_back(record.tag);
     batch.memory_bytes += bytes;
@@ -83,10 +82,10 @@ AccumulatorPlace& Accumulator::place_of(Topic& topic, std::string_view name,
     return *place;
 }
 
-void Accumulator::begin_batch(AccumulatorPlace& place, Instant now) {
+void Accumulator::begin_batch(AccumulatorPlace& place) {
     place.open =
         std::make_unique<PendingBatch>(record::BatchSpec{.compression = config_.compression});
-    place.open->created_at = now;
+    place.open->created_at = kNever;
     place.open->origin = &place;
     place.open->builder.reserve(place.last_batch_bytes);
     place.open->tags.reserve(place.last_batch_records);
@@ -112,6 +111,7 @@ std::vector<PendingBatchPtr> Accumulator::take_due(Instant now, bool all, Instan
             place->is_listed = false;
             continue;
         }
+        if (place->open->created_at == kNever) place->open->created_at = now;
         const Instant due_at = place->open->created_at + config_.linger;
         const bool is_due = all || due_at <= now;
         if (is_due && (all || place->with_sender < config_.in_flight_max)) {
@@ -124,12 +124,8 @@ std::vector<PendingBatchPtr> Accumulator::take_due(Instant now, bool all, Instan
         listed_[kept++] = place;
     }
     listed_.resize(kept);
+    for (const PendingBatchPtr& batch : full_) batch->created_at = std::min(batch->created_at, now);
     return std::exchange(full_, {});
-}
-
-std::vector<PendingBatchPtr> Accumulator::take_all() {
-    Instant ignored;
-    return take_due(kNever, true, ignored);
 }
 
 bool Accumulator::release(AccumulatorPlace& place, std::size_t records, std::size_t memory_bytes) {

@@ -57,21 +57,20 @@ class Accumulator {
         kFull,          ///< Not taken: too much waits for delivery.
         kUnknownTopic,  ///< Not taken: `set_partition_count` comes first.
     };
-    /// The error: the record can never be sent.
-    [[nodiscard]] Result<Append> append(const ProducerRecord& record, Instant now, Timestamp wall);
+    /// `now` is for a record without a timestamp. The error: the record can never be sent.
+    [[nodiscard]] Result<Append> append(const ProducerRecord& record, Timestamp now);
 
     /// Nothing while it is unknown.
     [[nodiscard]] std::optional<std::int32_t> partition_count(std::string_view topic);
     void set_partition_count(std::string_view topic, std::int32_t count);
 
     /// The batches that are full, have waited for `linger`, or, with `all`, are there; in order for
-    /// each partition. `wake_at`: when the next one will be due by itself.
+    /// each partition. A batch's age counts from the first call that meets it, so that `append`
+    /// needs no clock. `wake_at`: when the next one will be due by itself.
     [[nodiscard]] std::vector<PendingBatchPtr> take_due(Instant now, bool all, Instant& wake_at);
     /// A batch that was taken is delivered or has failed. True when that made its partition's open
     /// batch due.
     bool release(AccumulatorPlace& place, std::size_t records, std::size_t memory_bytes);
-    /// Takes everything that was not taken yet.
-    [[nodiscard]] std::vector<PendingBatchPtr> take_all();
 
     /// Records that are neither delivered nor failed.
     [[nodiscard]] std::uint64_t records() const { return records_; }
@@ -87,7 +86,7 @@ class Accumulator {
     [[nodiscard]] Topic* known_topic(std::string_view name);
     [[nodiscard]] AccumulatorPlace& place_of(Topic& topic, std::string_view name,
                                              std::int32_t partition);
-    void begin_batch(AccumulatorPlace& place, Instant now);
+    void begin_batch(AccumulatorPlace& place);
     void seal(AccumulatorPlace& place);
 
     const AccumulatorConfig config_;

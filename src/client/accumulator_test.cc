@@ -36,12 +36,12 @@ struct Known {
 TEST_CASE("a batch is due when it has lingered, and the sender is told of a new one") {
     Known known({.linger = milliseconds(5)});
     Accumulator& accumulator = known.accumulator;
-    CHECK(accumulator.append(record_of("a"), at_ms(10), kWall) ==
-          Accumulator::Append::kTakenAndDue);
-    CHECK(accumulator.append(record_of("b"), at_ms(12), kWall) == Accumulator::Append::kTaken);
+    CHECK(accumulator.append(record_of("a"), kWall) == Accumulator::Append::kTakenAndDue);
+    CHECK(accumulator.append(record_of("b"), kWall) == Accumulator::Append::kTaken);
     Instant wake_at;
-    CHECK(accumulator.take_due(at_ms(14), false, wake_at).empty());
+    CHECK(accumulator.take_due(at_ms(10), false, wake_at).empty());
     CHECK(wake_at == at_ms(15));
+    CHECK(accumulator.take_due(at_ms(14), false, wake_at).empty());
     const auto due = accumulator.take_due(at_ms(15), false, wake_at);
     REQUIRE(due.size() == 1);
     CHECK(due[0]->record_count() == 2);
@@ -56,7 +56,7 @@ TEST_CASE("a full batch is due at once, and batches of a partition come in order
     for (std::uint64_t i = 0; i < 9; ++i) {
         ProducerRecord record = record_of(value);
         record.tag = i;
-        REQUIRE(known.accumulator.append(record, at_ms(0), kWall).has_value());
+        REQUIRE(known.accumulator.append(record, kWall).has_value());
     }
     Instant wake_at;
     const auto due = known.accumulator.take_due(at_ms(0), true, wake_at);
@@ -73,26 +73,26 @@ TEST_CASE("memory is bounded until batches are released") {
     Known known({.linger = Duration{0}, .memory_bytes_max = 300});
     Accumulator& accumulator = known.accumulator;
     const std::string value(100, 'v');
-    CHECK(accumulator.append(record_of(value), at_ms(0), kWall).has_value());
-    CHECK(accumulator.append(record_of(value), at_ms(0), kWall).has_value());
-    CHECK(accumulator.append(record_of(value), at_ms(0), kWall) == Accumulator::Append::kFull);
+    CHECK(accumulator.append(record_of(value), kWall).has_value());
+    CHECK(accumulator.append(record_of(value), kWall).has_value());
+    CHECK(accumulator.append(record_of(value), kWall) == Accumulator::Append::kFull);
     Instant wake_at;
     const auto due = accumulator.take_due(at_ms(0), false, wake_at);
     REQUIRE(due.size() == 1);
-    CHECK(accumulator.append(record_of(value), at_ms(0), kWall) == Accumulator::Append::kFull);
+    CHECK(accumulator.append(record_of(value), kWall) == Accumulator::Append::kFull);
     accumulator.release(*due[0]->origin, 2, due[0]->memory_bytes);
     CHECK(accumulator.memory_bytes() == 0);
-    CHECK(accumulator.append(record_of(value), at_ms(0), kWall).has_value());
+    CHECK(accumulator.append(record_of(value), kWall).has_value());
 }
 
 TEST_CASE("with enough batches at the sender an open one goes on filling until one comes back") {
     Known known({.linger = Duration{0}, .in_flight_max = 1});
     Accumulator& accumulator = known.accumulator;
     Instant wake_at;
-    REQUIRE(accumulator.append(record_of("a"), at_ms(0), kWall).has_value());
+    REQUIRE(accumulator.append(record_of("a"), kWall).has_value());
     const auto first = accumulator.take_due(at_ms(0), false, wake_at);
     REQUIRE(first.size() == 1);
-    REQUIRE(accumulator.append(record_of("b"), at_ms(1), kWall).has_value());
+    REQUIRE(accumulator.append(record_of("b"), kWall).has_value());
     CHECK(accumulator.take_due(at_ms(50), false, wake_at).empty());
     CHECK(wake_at == kNever);
     CHECK(accumulator.release(*first[0]->origin, 1, first[0]->memory_bytes));
@@ -101,11 +101,10 @@ TEST_CASE("with enough batches at the sender an open one goes on filling until o
 
 TEST_CASE("an unknown topic is said to be unknown, a partition that is not there is an error") {
     Accumulator accumulator({});
-    CHECK(accumulator.append(record_of("a"), at_ms(0), kWall) ==
-          Accumulator::Append::kUnknownTopic);
+    CHECK(accumulator.append(record_of("a"), kWall) == Accumulator::Append::kUnknownTopic);
     CHECK(!accumulator.partition_count("orders").has_value());
     accumulator.set_partition_count("orders", 3);
-    const auto refused = accumulator.append(record_of("a", 3), at_ms(0), kWall);
+    const auto refused = accumulator.append(record_of("a", 3), kWall);
     REQUIRE(!refused.has_value());
     CHECK(refused.error().text().find("3 partitions, so none is number 3") != std::string::npos);
     CHECK(accumulator.records() == 0);
@@ -132,8 +131,7 @@ port::Task<void> feed(port::Ports& ports, Accumulator& accumulator, bool& is_don
     Instant wake_at;
     for (int i = 0; i < 300; ++i) {
         const std::string value = std::to_string(i);
-        const auto appended =
-            accumulator.append(record_of(value), ports.clock.now(), ports.clock.wall_now());
+        const auto appended = accumulator.append(record_of(value), ports.clock.wall_now());
         CHECK(appended.has_value());
         producer.submit(accumulator.take_due(ports.clock.now(), false, wake_at));
         co_await port::sleep_for(ports.clock, microseconds(500));

@@ -17,6 +17,15 @@ namespace {
 /// A refusal that is not polled for comes again and again.
 constexpr std::size_t kErrorsMax = 100;
 
+/// For the batch's records at once. Its count is the sender's word: memory follows the records that
+/// are really there.
+void make_room(std::vector<Record>& records, const record::BatchHeader& header) {
+    constexpr std::int32_t kExpectedMax = 10'000;
+    const auto expected = static_cast<std::size_t>(std::min(header.record_count, kExpectedMax));
+    const std::size_t needed = records.size() + expected;
+    if (needed > records.capacity()) records.reserve(std::max(needed, records.capacity() * 2));
+}
+
 client::FetcherConfig fetcher_config(const ConsumerOptions& options) {
     return {.wait_max = duration_of(options.fetch_wait_max),
             .bytes_min = options.fetch_bytes_min,
@@ -286,6 +295,7 @@ Result<void> ConsumerCore::decode_batch(Item& item, RecordsCore& records) {
     auto reader = record::BatchReader::open(item.fetched.batches[item.next_batch++], scratch_);
     if (!reader) return unreadable(reader.error());
     const std::size_t count_before = records.records.size();
+    make_room(records.records, reader->header());
     record::Record record;
     while (!reader->header().is_control()) {
         const auto more = reader->next(record);

@@ -103,15 +103,16 @@ Result<void> ProducerCore::partition_by_choice(const ProducerRecord& record,
 Result<ProducerCore::Step> ProducerCore::try_append(const ProducerRecord& record,
                                                     DeliveryObserver* observer) {
     if (is_closing_) return unexpected(error_of(ErrorKind::kClosed, "the producer was closed"));
+    const Timestamp now = record.timestamp.is_set() ? Timestamp{record.timestamp.ms} : wall_now();
     client::ProducerRecord inner{.topic = record.topic,
                                  .partition = record.partition,
-                                 .timestamp = Timestamp{record.timestamp.ms},
+                                 .timestamp = now,
                                  .key = view_of(record.key),
                                  .value = view_of(record.value),
                                  .headers = headers_of(record),
                                  .tag = reinterpret_cast<std::uintptr_t>(observer)};
     DLOG_TRY(partition_by_choice(record, inner));
-    const auto appended = accumulator_.append(inner, monotonic_now(), wall_now());
+    const auto appended = accumulator_.append(inner, now);
     if (!appended) return unexpected(public_error(appended.error()));
     switch (*appended) {
         case client::Accumulator::Append::kTaken:
