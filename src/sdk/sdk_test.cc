@@ -92,6 +92,33 @@ struct Told final : DeliveryObserver {
     std::atomic<ErrorKind> last_kind = ErrorKind::kBadRequest;
 };
 
+TEST_CASE("spans and points of <chrono> convert, and the farthest stay in bounds") {
+    CHECK(TimeSpan(250ms) == TimeSpan::milliseconds(250));
+    CHECK(TimeSpan(2h).ms() == 7'200'000);
+    CHECK(TimeSpan(std::chrono::duration<double>(0.5)).ms() == 500);
+    CHECK(TimeSpan(std::chrono::hours::max()).ns > TimeSpan(24h * 365 * 100).ns);
+    CHECK(TimeSpan(std::chrono::hours::min()).ns < 0);
+    const std::chrono::system_clock::time_point epoch;
+    CHECK(TimePoint(epoch + 1500ms) == TimePoint(1500));
+    CHECK(!TimePoint().is_set());
+}
+
+TEST_CASE("bytes tell null from empty, whatever they are made of") {
+    CHECK(Bytes().is_null());
+    CHECK(Bytes(nullptr).is_null());
+    CHECK(!Bytes("").is_null());
+    CHECK(!Bytes(std::string_view()).is_null());
+    CHECK(Bytes(std::string("text")).text() == "text");
+    const std::vector<std::uint8_t> raw = {'r', 'a', 'w'};
+    CHECK(Bytes(raw).text() == "raw");
+    Text text = "one";
+    const Text copy = text;
+    text = std::string("two");
+    CHECK(copy.view() == "one");
+    CHECK(std::string(text.c_str()) == "two");
+    CHECK(std::string(Text().c_str()).empty());
+}
+
 TEST_CASE("what is sent is delivered in order and read back, headers and nulls too") {
     Setup setup;
     auto client = setup.connect();

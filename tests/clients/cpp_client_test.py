@@ -38,6 +38,14 @@ def build(source: pathlib.Path, folder: pathlib.Path, prefix: pathlib.Path) -> p
     return folder
 
 
+@pytest.mark.parametrize("compiler", ["g++", "clang++-19"])
+@pytest.mark.parametrize("header", sorted(path.name for path in (ROOT / "include/dlog").iterdir()))
+def test_each_header_compiles_alone_and_without_a_warning(prefix, tmp_path, compiler, header):
+    source = tmp_path / "alone.cc"
+    source.write_text(f"#include <dlog/{header}>\n")
+    run([compiler, "-std=c++23", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", f"-I{prefix}/include", str(source)])
+
+
 class Cpp(Program):
     def __init__(self, program: pathlib.Path):
         self.program = program
