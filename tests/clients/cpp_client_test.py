@@ -12,7 +12,7 @@ import time
 
 import pytest
 from conftest import start_broker
-from drivers import CLIENTS, CODECS, Program, run
+from drivers import CACHE, CLIENTS, CODECS, Program, run
 from node import BUILD, ROOT
 
 HERE = pathlib.Path(__file__).parent
@@ -143,9 +143,8 @@ def test_keys_go_where_librdkafka_sends_them(client, either, topic, name):
 
 
 def test_keys_go_where_kafkas_own_client_sends_them(client, either, topic):
-    java = CLIENTS["java"]
-    text = "\n".join(KEYS) + "\n"
-    expected = {key: int(number) for key, number in lines(run([*java.command(), "partitions", str(PARTITIONS)], text))}
+    java = ["java", "-cp", f"{CACHE}/jars/clients/*", str(HERE / "java/Partitions.java"), str(PARTITIONS)]
+    expected = {key: int(number) for key, number in lines(run(java, "\n".join(KEYS) + "\n"))}
     assert keyed(client, either, topic, "murmur2") == expected
 
 

@@ -4,11 +4,8 @@
 //   Probe restart BOOTSTRAP TOPIC COUNT                idempotent; prints "half", goes on after a line of input
 //   Probe topics BOOTSTRAP TOPIC                       creates, lists, describes, grows, configures, deletes
 //   Probe times BOOTSTRAP TOPIC MILLIS                 prints the first offset at or after that time
-//   Probe partitions COUNT                             a key a line of input; prints "key<TAB>partition" of COUNT
 import java.io.BufferedReader;
 import java.io.InputStreamReader;
-import java.io.PrintStream;
-import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
@@ -29,7 +26,6 @@ import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.config.ConfigResource;
 import org.apache.kafka.common.serialization.StringDeserializer;
 import org.apache.kafka.common.serialization.StringSerializer;
-import org.apache.kafka.common.utils.Utils;
 
 public class Probe {
     static Properties settings(String bootstrap, String... more) {
@@ -49,15 +45,6 @@ public class Probe {
 
     static void check(boolean condition, Object what) {
         if (!condition) throw new AssertionError(what);
-    }
-
-    static void partitions(int count) throws Exception {
-        var out = new PrintStream(System.out, true, StandardCharsets.UTF_8);
-        var in = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
-        for (String key = in.readLine(); key != null; key = in.readLine()) {
-            int hash = Utils.toPositive(Utils.murmur2(key.getBytes(StandardCharsets.UTF_8)));
-            out.println(key + "\t" + hash % count);
-        }
     }
 
     static void produce(String bootstrap, String topic, String codec, int count) throws Exception {
@@ -142,7 +129,6 @@ public class Probe {
             case "consume" -> consume(a[1], a[2], Integer.parseInt(a[3]));
             case "restart" -> restart(a[1], a[2], Integer.parseInt(a[3]));
             case "topics" -> topics(a[1], a[2]);
-            case "partitions" -> partitions(Integer.parseInt(a[1]));
             case "times" -> times(a[1], a[2], Long.parseLong(a[3]));
             default -> throw new IllegalArgumentException(a[0]);
         }
