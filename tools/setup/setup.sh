@@ -83,7 +83,7 @@ build)
 test)
     install_apt build test
     install_wheels
-    install_jars clients console-tools
+    install_jars clients console-tools broker
     ;;
 bench)
     install_apt build test bench
