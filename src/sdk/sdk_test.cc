@@ -9,6 +9,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/assert.h"
 #include "client/fake_broker.h"
 #include "dlog/client.h"
 #include "dlog/future.h"
@@ -54,15 +55,18 @@ struct Setup {
     std::vector<std::string> values(std::size_t partition = 0) {
         std::vector<std::string> values;
         on_broker([&] {
-            record::ReaderScratch scratch;
             for (const Buffer& batch : broker.topics["orders"][partition].batches) {
-                auto reader = record::BatchReader::open(batch.view(), scratch);
-                REQUIRE(reader.has_value());
-                record::Record record;
-                while (reader->next(record).value()) values.emplace_back(as_text(*record.value));
+                read_values(batch, values);
             }
         });
         return values;
+    }
+    static void read_values(const Buffer& batch, std::vector<std::string>& values) {
+        record::ReaderScratch scratch;
+        auto reader = record::BatchReader::open(batch.view(), scratch);
+        DLOG_ASSERT(reader.has_value());
+        record::Record record;
+        while (reader->next(record).value()) values.emplace_back(as_text(*record.value));
     }
 
     reactor::Reactor reactor;
@@ -437,6 +441,33 @@ TEST_CASE("an offset that is not there fails, or reading goes on where the optio
     auto lenient = client->consumer({.on_missing_offset = MissingOffset::kBeginning});
     REQUIRE(lenient->assign({"orders", 0}, From::offset(999)).has_value());
     CHECK(lenient->poll(5s).value().size() == 10);
+}
+
+TEST_CASE("while the broker is silent a poll says so, and goes on when it answers again") {
+    Setup setup;
+    auto client = setup.connect({.connect_timeout = 100ms,
+                                 .request_timeout = 100ms,
+                                 .backoff_min = 1ms,
+                                 .backoff_max = 20ms});
+    auto consumer = client->consumer({.fetch_wait_max = 10ms});
+    REQUIRE(consumer->assign({"orders", 0}, From::beginning()).has_value());
+    CHECK(consumer->poll(0ms).value().empty());
+    setup.set_answers(false);
+    auto silent = consumer->poll(100ms);
+    for (int tries = 0; silent.has_value() && tries < 200; ++tries) silent = consumer->poll(100ms);
+    REQUIRE(!silent.has_value());
+    CHECK(silent.error().is_retriable);
+    setup.set_answers(true);
+    auto other = setup.connect();
+    auto producer = other->producer();
+    send_all(*producer, numbered(10));
+    REQUIRE(producer->flush(30s).has_value());
+    std::size_t count = 0;
+    for (int tries = 0; count < 10 && tries < 200; ++tries) {
+        const auto records = consumer->poll(100ms);
+        if (records) count += records->size();
+    }
+    CHECK(count == 10);
 }
 
 TEST_CASE("a paused partition gives nothing and goes on where it was") {
