@@ -200,7 +200,10 @@ port::Task<int> run_consume(Session& session, ConsumePlan plan) {
     int exit_code = kOk;
     while (open > 0 && !printer.is_done()) {
         const auto polled = co_await fetcher.poll(session.deadline());
-        if (!polled) co_return tell(polled.error());
+        if (!polled) {
+            exit_code = tell(polled.error());
+            break;
+        }
         for (const client::Fetched& fetched : *polled) {
             const auto printed = printer.print(fetched);
             const bool is_broken = !printed || fetched.error.has_value();
@@ -213,6 +216,7 @@ port::Task<int> run_consume(Session& session, ConsumePlan plan) {
             if (printer.is_done()) break;
         }
     }
+    co_await fetcher.close();
     co_return exit_code;
 }
 

@@ -5,14 +5,12 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
-#include <vector>
 
 #include "base/log.h"
 #include "base/result.h"
 #include "cli/exit_code.h"
 #include "cli/parse.h"
 #include "port/clock.h"
-#include "port/net.h"
 #include "reactor/reactor.h"
 
 namespace dlog::cli {
@@ -20,24 +18,6 @@ namespace dlog::cli {
 namespace {
 
 using protocol::ErrorCode;
-
-/// "a:9092,b:9092"
-std::expected<std::vector<port::Endpoint>, std::string> parse_bootstrap(std::string_view text) {
-    std::vector<port::Endpoint> endpoints;
-    while (!text.empty()) {
-        const std::size_t comma = text.find(',');
-        port::Endpoint endpoint;
-        const std::string_view one = text.substr(0, comma);
-        if (!port::parse_endpoint(one, endpoint) || endpoint.port == 0) {
-            return unexpected("--bootstrap: \"" + std::string(one) +
-                              "\" is not HOST:PORT, such as 127.0.0.1:9092");
-        }
-        endpoints.push_back(std::move(endpoint));
-        text = comma == std::string_view::npos ? std::string_view() : text.substr(comma + 1);
-    }
-    if (endpoints.empty()) return unexpected<std::string>("--bootstrap is empty: give HOST:PORT");
-    return endpoints;
-}
 
 std::string bootstrap_text(const Invocation& invocation) {
     const char* variable = std::getenv("DLOG_BOOTSTRAP");
@@ -90,8 +70,8 @@ Instant Session::deadline() const {
 }
 
 int run_session(const Invocation& invocation, SessionBody body) {
-    const auto endpoints = parse_bootstrap(bootstrap_text(invocation));
-    if (!endpoints) return tell(kUsage, endpoints.error());
+    const auto endpoints = client::parse_bootstrap(bootstrap_text(invocation));
+    if (!endpoints) return tell(kUsage, "--" + endpoints.error());
     const auto timeout_ms =
         whole_number("timeout-ms", invocation.option("timeout-ms"), 1, 86'400'000);
     if (!timeout_ms) return tell(kUsage, timeout_ms.error());

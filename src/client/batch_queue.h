@@ -22,15 +22,19 @@ struct ProducerIdentity {
     ProducerEpoch epoch{-1};
 };
 
+struct AccumulatorPlace;
+
 struct PendingBatch {
     explicit PendingBatch(const record::BatchSpec& spec) : builder(spec) {}
 
     record::BatchBuilder builder;
     std::vector<std::uint64_t> tags;
     Instant created_at;
-    std::size_t memory_bytes = 0;  ///< what it counts for in the producer's limit
-    std::uint64_t number = 0;      ///< its place in the partition's order
-    Buffer bytes;                  ///< once built
+    std::size_t memory_bytes = 0;        ///< what it counts for in the producer's limit
+    AccumulatorPlace* origin = nullptr;  ///< nullptr when no accumulator gathered it
+    bool is_sealed = false;              ///< It takes no more records.
+    std::uint64_t number = 0;            ///< its place in the partition's order
+    Buffer bytes;                        ///< once built
     std::int32_t base_sequence = -1;
     std::uint32_t tries = 0;
     /// A try ended without an answer: it may have been written.

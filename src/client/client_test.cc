@@ -259,6 +259,7 @@ port::Task<void> fetch(port::Ports& ports, FetchRun& run) {
         }
         for (const Fetched& fetched : *polled) take(fetched, scratch, run);
     }
+    co_await fetcher.close();
     cluster.close();
     run.is_done = true;
 }
@@ -285,6 +286,44 @@ TEST_CASE("a fetcher reads every record once, from any offset, while connections
         CHECK(run.values ==
               std::vector<std::string>(all.begin() + 7 * static_cast<int>(seed), all.end()));
     }
+}
+
+/// Seeks while a fetch is under way: what it brings is not what is wanted any more.
+port::Task<void> seek_meanwhile(port::Ports& ports, FetchRun& run) {
+    Cluster cluster(ports, cluster_config());
+    Fetcher fetcher(cluster, {.wait_max = milliseconds(10)});
+    fetcher.assign("orders", 0, Offset{0});
+    fetcher.assign("orders", 1, Offset{0});
+    fetcher.set_paused("orders", 1, true);
+    record::ReaderScratch scratch;
+    // The first poll is interrupted at once; its request goes on.
+    fetcher.interrupt();
+    const auto interrupted = co_await fetcher.poll(ports.clock.now() + seconds(60));
+    CHECK(interrupted.has_value());
+    fetcher.seek("orders", 0, run.from);
+    while (run.values.size() < run.wanted) {
+        const auto polled = co_await fetcher.poll(ports.clock.now() + seconds(60));
+        if (!polled) co_return;  // the test misses the end
+        for (const Fetched& fetched : *polled) {
+            if (fetched.partition == 0) take(fetched, scratch, run);
+        }
+    }
+    fetcher.set_paused("orders", 0, true);
+    CHECK(!fetcher.has_work());
+    CHECK(fetcher.position("orders", 1) == Offset{0});
+    co_await fetcher.close();
+    cluster.close();
+    run.is_done = true;
+}
+
+TEST_CASE("a fetcher drops what was asked for before a seek, and asks for no paused partition") {
+    FetchRun run{.wanted = 100, .from = Offset{300}};
+    Setup setup(1);
+    fill(setup, 400);
+    setup.client_host.ports().spawn.spawn(seek_meanwhile(setup.client_host.ports(), run));
+    REQUIRE(setup.run(run.is_done));
+    const auto all = expected_values(400);
+    CHECK(run.values == std::vector<std::string>(all.begin() + 300, all.end()));
 }
 
 TEST_CASE("a damaged batch is an error that names the offset, not a record") {

@@ -13,13 +13,22 @@ namespace dlog::client {
 
 using protocol::ErrorCode;
 
-namespace {
-
-/// A topic that was just made may be unknown to some brokers for a moment; one that is still
-/// unknown then is not there.
-constexpr int kUnknownTopicTries = 4;
-
-}  // namespace
+std::expected<std::vector<port::Endpoint>, std::string> parse_bootstrap(std::string_view text) {
+    std::vector<port::Endpoint> endpoints;
+    while (!text.empty()) {
+        const std::size_t comma = text.find(',');
+        port::Endpoint endpoint;
+        const std::string_view one = text.substr(0, comma);
+        if (!port::parse_endpoint(one, endpoint) || endpoint.port == 0) {
+            return unexpected("bootstrap: \"" + std::string(one) +
+                              "\" is not HOST:PORT, such as 127.0.0.1:9092");
+        }
+        endpoints.push_back(std::move(endpoint));
+        text = comma == std::string_view::npos ? std::string_view() : text.substr(comma + 1);
+    }
+    if (endpoints.empty()) return unexpected<std::string>("bootstrap is empty: give HOST:PORT");
+    return endpoints;
+}
 
 Duration Backoff::next() {
     next_ns_ =
@@ -172,7 +181,7 @@ port::Task<Result<TopicInfoPtr>> Cluster::topic(std::string name, bool may_creat
         auto info = co_await ask_topic(name, may_create, deadline);
         if (info || !info.error().is_retriable()) co_return info;
         const bool is_unknown = info.error().code == ErrorCode::kUnknownTopicOrPartition;
-        if (is_unknown && tries == kUnknownTopicTries) co_return info;
+        if (is_unknown && tries >= config_.unknown_topic_tries) co_return info;
         const bool is_in_time = co_await wait(backoff.next(), deadline);
         if (!is_in_time) co_return info;
     }

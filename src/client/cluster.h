@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <expected>
 #include <map>
 #include <memory>
 #include <string>
@@ -31,7 +32,14 @@ struct ClusterConfig {
     Duration backoff_max = seconds(1);
     /// What is known of a topic is asked for again after this time.
     Duration metadata_age_max = seconds(300);
+    /// A topic that was just made may be unknown to some brokers for a moment; one that is still
+    /// unknown after so many tries is not there.
+    int unknown_topic_tries = 4;
 };
+
+/// "host:port,host:port", at least one. The error says what is wrong with which.
+[[nodiscard]] std::expected<std::vector<port::Endpoint>, std::string> parse_bootstrap(
+    std::string_view text);
 
 struct PartitionInfo {
     NodeId leader{-1};

@@ -56,7 +56,7 @@ class FakeBroker {
     bool damages_fetches = false;
     std::uint64_t produce_requests = 0;
     std::int64_t next_producer_id = 100;
-    port::Endpoint endpoint{"broker", 9092};
+    port::Endpoint endpoint{"broker", 9092};  ///< port 0: any, known once it is listening
 
     void start() { ports_.spawn.spawn(accept_loop()); }
 
@@ -66,9 +66,11 @@ class FakeBroker {
     port::Task<void> accept_loop() {
         auto listener = co_await ports_.net.listen(endpoint);
         if (!listener) co_return;
+        endpoint.port = (*listener)->endpoint().port;
         for (;;) {
             auto connection = co_await (*listener)->accept();
-            if (connection) ports_.spawn.spawn(serve(*std::move(connection)));
+            if (!connection) co_return;
+            ports_.spawn.spawn(serve(*std::move(connection)));
         }
     }
 
@@ -96,9 +98,7 @@ class FakeBroker {
         const auto encoded =
             protocol::encode_response_frame(writer, version, start.correlation_id, response);
         DLOG_ASSERT(encoded.has_value());
-        Frame frame;
-        frame.emplace_back(writer.take());
-        return frame;
+        return Frame{writer.take()};
     }
 
     /// Nothing: the connection ends. Empty: no answer.

@@ -22,15 +22,6 @@ constexpr std::int16_t kLastWithNames = 12;
 
 }  // namespace
 
-/// One `poll`: what is asked of whom, and what has come.
-struct Fetcher::Round {
-    std::map<NodeId, std::vector<Key>> keys;
-    std::vector<Fetched> fetched;
-    std::optional<Error> failure;
-    std::size_t open = 0;
-    port::Notifier done;
-};
-
 void Fetcher::assign(std::string topic, std::int32_t partition, Offset from) {
     places_[{std::move(topic), partition}] = {.position = from};
 }
@@ -42,7 +33,14 @@ void Fetcher::unassign(const std::string& topic, std::int32_t partition) {
 void Fetcher::seek(const std::string& topic, std::int32_t partition, Offset from) {
     const auto found = places_.find({topic, partition});
     DLOG_ASSERT(found != places_.end(), topic, partition);
-    found->second = {.position = from};
+    found->second.position = from;
+    found->second.rests = false;
+}
+
+void Fetcher::set_paused(const std::string& topic, std::int32_t partition, bool is_paused) {
+    const auto found = places_.find({topic, partition});
+    DLOG_ASSERT(found != places_.end(), topic, partition);
+    found->second.is_paused = is_paused;
 }
 
 Offset Fetcher::position(const std::string& topic, std::int32_t partition) const {
@@ -52,73 +50,91 @@ Offset Fetcher::position(const std::string& topic, std::int32_t partition) const
 }
 
 bool Fetcher::has_work() const {
-    return std::any_of(places_.begin(), places_.end(),
-                       [](const auto& place) { return !place.second.rests; });
+    return std::any_of(places_.begin(), places_.end(), [](const auto& place) {
+        return !place.second.rests && !place.second.is_paused;
+    });
 }
 
 port::Task<Result<std::vector<Fetched>>> Fetcher::poll(Instant deadline) {
-    const port::Ports& ports = cluster_.ports();
     Backoff backoff(cluster_.config(), cluster_.random());
     for (;;) {
-        if (!has_work()) co_return std::vector<Fetched>();
-        auto round = std::make_shared<Round>();
-        Result<void> grouped = co_await group_by_leader(*round, deadline);
-        if (grouped) {
-            round->open = round->keys.size();
-            for (const auto& [leader, keys] : round->keys) {
-                ports.spawn.spawn(ask(this, round, leader));
-            }
-            while (round->open > 0) static_cast<void>(co_await round->done.wait());
-            if (!round->fetched.empty() || !round->failure) co_return std::move(round->fetched);
-            grouped = unexpected(*std::move(round->failure));
+        Result<void> asked = co_await ask_idle_leaders(deadline);
+        while (asked && !has_answer_ && !is_interrupted_ && !asked_.empty()) {
+            static_cast<void>(co_await answered_.wait());
         }
-        if (!grouped.error().is_retriable()) co_return unexpected(std::move(grouped).error());
+        has_answer_ = false;
+        const bool is_wanted_back = std::exchange(is_interrupted_, false);
+        if (asked && failure_) asked = unexpected(*std::exchange(failure_, std::nullopt));
+        if (!fetched_.empty() || asked || is_wanted_back) co_return std::exchange(fetched_, {});
+        if (!asked.error().is_retriable()) co_return unexpected(std::move(asked).error());
         const bool is_in_time = co_await cluster_.wait(backoff.next(), deadline);
-        if (!is_in_time) co_return unexpected(std::move(grouped).error());
+        if (!is_in_time) co_return unexpected(std::move(asked).error());
     }
 }
 
-port::Task<Result<void>> Fetcher::group_by_leader(Round& round, Instant deadline) {
+void Fetcher::interrupt() {
+    is_interrupted_ = true;
+    answered_.notify_all();
+}
+
+port::Task<void> Fetcher::close() {
+    places_.clear();
+    interrupt();
+    while (gate_.held() > 0) static_cast<void>(co_await gate_.left().wait());
+}
+
+port::Task<Result<void>> Fetcher::ask_idle_leaders(Instant deadline) {
+    std::vector<Wanted> open;
     for (const auto& [key, place] : places_) {
-        if (place.rests) continue;
+        if (!place.rests && !place.is_paused) open.push_back({key, place.position});
+    }
+    std::map<NodeId, std::vector<Wanted>> by_leader;
+    for (Wanted& wanted : open) {
         DLOG_CO_TRY_ASSIGN(const TopicInfoPtr topic,
-                           co_await cluster_.topic(key.topic, false, deadline));
-        const auto index = static_cast<std::size_t>(key.partition);
+                           co_await cluster_.topic(wanted.key.topic, false, deadline));
+        const auto index = static_cast<std::size_t>(wanted.key.partition);
         if (index >= topic->partitions.size()) {
-            co_return unexpected(broker_error(
-                ErrorCode::kUnknownTopicOrPartition,
-                "topic " + key.topic + " has no partition " + std::to_string(key.partition)));
+            co_return unexpected(broker_error(ErrorCode::kUnknownTopicOrPartition,
+                                              "topic " + wanted.key.topic + " has no partition " +
+                                                  std::to_string(wanted.key.partition)));
         }
-        round.keys[topic->partitions[index].leader].push_back(key);
+        const NodeId leader = topic->partitions[index].leader;
+        if (!asked_.contains(leader)) by_leader[leader].push_back(std::move(wanted));
+    }
+    for (auto& [leader, wanted] : by_leader) {
+        asked_.insert(leader);
+        cluster_.ports().spawn.spawn(ask(this, gate_.enter(), leader, std::move(wanted)));
     }
     co_return Result<void>();
 }
 
-port::Task<void> Fetcher::ask(Fetcher* self, std::shared_ptr<Round> round, NodeId leader) {
-    auto fetched = co_await self->ask_leader(leader, round->keys.at(leader));
-    if (fetched) {
-        std::move(fetched->begin(), fetched->end(), std::back_inserter(round->fetched));
-    } else {
-        for (const Key& key : round->keys.at(leader)) self->cluster_.forget_topic(key.topic);
-        round->failure = std::move(fetched).error();
+port::Task<void> Fetcher::ask(Fetcher* self, [[maybe_unused]] port::Gate::Hold hold, NodeId leader,
+                              std::vector<Wanted> wanted) {
+    std::set<std::string> topics;
+    for (const Wanted& one : wanted) topics.insert(one.key.topic);
+    auto outcome = co_await self->ask_leader(leader, std::move(wanted));
+    if (!outcome) {
+        for (const std::string& topic : topics) self->cluster_.forget_topic(topic);
+        self->failure_ = std::move(outcome).error();
     }
-    --round->open;
-    round->done.notify_all();
+    self->asked_.erase(leader);
+    self->has_answer_ = true;
+    self->answered_.notify_all();
 }
 
-port::Task<Result<std::vector<Fetched>>> Fetcher::ask_leader(NodeId leader, std::vector<Key> keys) {
+port::Task<Result<void>> Fetcher::ask_leader(NodeId leader, std::vector<Wanted> wanted) {
     protocol::FetchRequest request;
     request.max_wait_ms = static_cast<std::int32_t>(config_.wait_max.ms());
     request.min_bytes = config_.bytes_min;
     request.max_bytes = config_.bytes_max;
     request.isolation_level = config_.reads_committed ? 1 : 0;
-    for (const Key& key : keys) {
-        if (request.topics.empty() || request.topics.back().topic != key.topic) {
-            request.topics.emplace_back().topic = key.topic;
+    for (const Wanted& one : wanted) {
+        if (request.topics.empty() || request.topics.back().topic != one.key.topic) {
+            request.topics.emplace_back().topic = one.key.topic;
         }
         auto& partition = request.topics.back().partitions.emplace_back();
-        partition.partition = key.partition;
-        partition.fetch_offset = places_[key].position.value;
+        partition.partition = one.key.partition;
+        partition.fetch_offset = one.from.value;
         partition.partition_max_bytes = config_.partition_bytes_max;
     }
     DLOG_CO_TRY_ASSIGN(const ConnectionPtr connection, co_await cluster_.connection_to(leader));
@@ -129,23 +145,26 @@ port::Task<Result<std::vector<Fetched>>> Fetcher::ask_leader(NodeId leader, std:
     if (answer->error_code != ErrorCode::kNone) {
         co_return unexpected(broker_error(answer->error_code, "Fetch"));
     }
-    std::vector<Fetched> all;
-    std::optional<Error> failure;
+    std::map<Key, Offset> asked;
+    for (Wanted& one : wanted) asked.emplace(std::move(one.key), one.from);
     for (const auto& topic : answer->responses) {
         for (const auto& data : topic.partitions) {
             const Key key{topic.topic, data.partition_index};
-            if (!places_.contains(key)) continue;
+            const auto from = asked.find(key);
+            const auto place = places_.find(key);
+            // Sought elsewhere, or unassigned, meanwhile: this is not what is wanted now.
+            if (from == asked.end() || place == places_.end()) continue;
+            if (place->second.position != from->second || place->second.rests) continue;
             auto fetched = take_answer(key, answer.frame, data);
             if (fetched) {
-                all.push_back(*std::move(fetched));
+                fetched_.push_back(*std::move(fetched));
             } else {
-                failure = std::move(fetched).error();
+                failure_ = std::move(fetched).error();
                 cluster_.forget_topic(key.topic);
             }
         }
     }
-    if (all.empty() && failure) co_return unexpected(*std::move(failure));
-    co_return all;
+    co_return Result<void>();
 }
 
 /// The error: one that may pass, after which the same is asked again.

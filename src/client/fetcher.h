@@ -6,6 +6,8 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -46,7 +48,9 @@ struct Fetched {
     std::optional<Error> error;
 };
 
-/// Belongs to one core. One call of `poll` at a time.
+/// Belongs to one core. One call of `poll` at a time. A broker is asked again only when its last
+/// answer has come, so brokers with nothing new hold up nobody else; requests may therefore be
+/// under way between two polls: `co_await close()` before it is destroyed.
 class Fetcher {
   public:
     Fetcher(Cluster& cluster, FetcherConfig config) : cluster_(cluster), config_(config) {}
@@ -58,13 +62,23 @@ class Fetcher {
     void unassign(const std::string& topic, std::int32_t partition);
     /// Goes on from `from`; also wakes a partition that rests after an error.
     void seek(const std::string& topic, std::int32_t partition, Offset from);
+    /// A paused partition keeps its position and is not asked for.
+    void set_paused(const std::string& topic, std::int32_t partition, bool is_paused);
+    /// Whether there is a partition that neither rests nor is paused.
+    [[nodiscard]] bool has_work() const;
     /// The offset that the next fetch of the partition asks for.
     [[nodiscard]] Offset position(const std::string& topic, std::int32_t partition) const;
 
-    /// Asks every leader once and returns what came, possibly nothing. Failures that may pass (a
+    /// Asks every leader that is not being asked, and returns what the first to answer sent,
+    /// possibly nothing; nothing at all when there is nobody to ask. Failures that may pass (a
     /// leader that moved, a lost connection) cost a wait and are tried again until the deadline;
     /// the error is the last of them.
     [[nodiscard]] port::Task<Result<std::vector<Fetched>>> poll(Instant deadline);
+    /// Lets a `poll` that waits return what has come so far.
+    void interrupt();
+    /// Waits until nothing is under way; the brokers answer within their `wait_max`, or the
+    /// cluster was closed.
+    [[nodiscard]] port::Task<void> close();
 
   private:
     struct Key {
@@ -75,21 +89,33 @@ class Fetcher {
     struct Place {
         Offset position;
         bool rests = false;
+        bool is_paused = false;
     };
-    struct Round;
+    /// What one request asks for.
+    struct Wanted {
+        Key key;
+        Offset from;
+    };
 
-    port::Task<Result<void>> group_by_leader(Round& round, Instant deadline);
-    static port::Task<void> ask(Fetcher* self, std::shared_ptr<Round> round, NodeId leader);
-    port::Task<Result<std::vector<Fetched>>> ask_leader(NodeId leader, std::vector<Key> keys);
+    port::Task<Result<void>> ask_idle_leaders(Instant deadline);
+    static port::Task<void> ask(Fetcher* self, port::Gate::Hold hold, NodeId leader,
+                                std::vector<Wanted> wanted);
+    port::Task<Result<void>> ask_leader(NodeId leader, std::vector<Wanted> wanted);
     template <class Data>
     [[nodiscard]] Result<Fetched> take_answer(const Key& key, const Buffer& frame,
                                               const Data& data);
     [[nodiscard]] Fetched take(const Key& key, const Buffer& frame, ByteView records);
-    [[nodiscard]] bool has_work() const;
 
     Cluster& cluster_;
     const FetcherConfig config_;
     std::map<Key, Place> places_;
+    port::Gate gate_;
+    std::set<NodeId> asked_;  ///< leaders whose answer is under way
+    std::vector<Fetched> fetched_;
+    std::optional<Error> failure_;
+    bool has_answer_ = false;
+    bool is_interrupted_ = false;
+    port::Notifier answered_;
 };
 
 }  // namespace dlog::client

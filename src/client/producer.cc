@@ -8,6 +8,7 @@
 #include "base/assert.h"
 #include "base/log.h"
 #include "base/result.h"
+#include "client/accumulator.h"
 #include "client/batch_queue.h"
 #include "client/partitioner.h"
 #include "port/clock.h"
@@ -24,17 +25,6 @@ namespace {
 /// What a record costs beside its key and value: varints, the two attributes, a share of the
 /// header.
 constexpr std::size_t kRecordOverhead = 32;
-constexpr std::size_t kRecordBytesMax = std::size_t{1} << 30;
-
-std::size_t estimated_bytes(const ProducerRecord& record) {
-    std::size_t bytes = kRecordOverhead;
-    if (record.key) bytes += record.key->size();
-    if (record.value) bytes += record.value->size();
-    for (const record::RecordHeader& header : record.headers) {
-        bytes += header.key.size() + (header.value ? header.value->size() : 0) + 10;
-    }
-    return bytes;
-}
 
 /// Whether a batch may have been written although its request failed like this.
 bool leaves_unknown(const Error& error) {
@@ -108,6 +98,28 @@ Outcomes outcomes_of(const Shipment& shipment, const protocol::ProduceResponse& 
 
 }  // namespace
 
+std::size_t ProducerRecord::estimated_bytes() const {
+    std::size_t bytes = kRecordOverhead;
+    if (key) bytes += key->size();
+    if (value) bytes += value->size();
+    for (const record::RecordHeader& header : headers) {
+        bytes += header.key.size() + (header.value ? header.value->size() : 0) + 10;
+    }
+    return bytes;
+}
+
+Error too_large(std::size_t record_bytes) {
+    return {.kind = ErrorKind::kBadRequest,
+            .detail = "a record of " + std::to_string(record_bytes) + " bytes"};
+}
+
+Error no_such_partition(const ProducerRecord& record, std::int32_t partition_count) {
+    return {.kind = ErrorKind::kBadRequest,
+            .detail = "topic " + std::string(record.topic) + " has " +
+                      std::to_string(partition_count) + " partitions, so none is number " +
+                      std::to_string(record.partition)};
+}
+
 class Producer::Impl {
   public:
     Impl(Cluster& cluster, const ProducerConfig& config, DeliveryListener& listener)
@@ -118,6 +130,7 @@ class Producer::Impl {
 
     void start() { ports_.spawn.spawn(run(gate_.enter())); }
     Result<bool> try_send(const ProducerRecord& record);
+    void submit(std::vector<PendingBatchPtr> batches);
     port::Task<Result<void>> ready(std::string topic);
     port::Task<void> flush();
     port::Task<void> close();
@@ -125,7 +138,7 @@ class Producer::Impl {
 
   private:
     struct TopicState {
-        std::unique_ptr<StickyPartitioner> sticky;
+        std::unique_ptr<Partitioner> partitioner;
         std::map<std::int32_t, std::unique_ptr<BatchQueue>> queues;
         bool is_learning = false;
     };
@@ -136,6 +149,9 @@ class Producer::Impl {
     };
 
     // Taking records.
+    [[nodiscard]] TopicState& topic_state(std::string_view name);
+    [[nodiscard]] static BatchQueue& queue_of(TopicState& topic, std::string_view name,
+                                              std::int32_t partition);
     [[nodiscard]] std::int32_t choose_partition(TopicState& topic, const ProducerRecord& record,
                                                 std::size_t record_bytes, std::int32_t count);
     void add(BatchQueue& queue, const ProducerRecord& record, std::size_t record_bytes);
@@ -194,49 +210,67 @@ class Producer::Impl {
 
 Result<bool> Producer::Impl::try_send(const ProducerRecord& record) {
     if (is_closing_) return unexpected(Error{.kind = ErrorKind::kClosed});
-    const std::size_t bytes = estimated_bytes(record);
-    if (bytes > kRecordBytesMax) {
-        return unexpected(Error{.kind = ErrorKind::kBadRequest,
-                                .detail = "a record of " + std::to_string(bytes) + " bytes"});
-    }
+    const std::size_t bytes = record.estimated_bytes();
+    if (bytes > kRecordBytesMax) return unexpected(too_large(bytes));
     if (memory_bytes_ > 0 && memory_bytes_ + bytes > config_.memory_bytes_max) return false;
     const TopicInfoPtr info = cluster_.known_topic(record.topic);
     if (info == nullptr) return false;
     const auto count = static_cast<std::int32_t>(info->partitions.size());
-    if (record.partition >= count) {
-        return unexpected(
-            Error{.kind = ErrorKind::kBadRequest,
-                  .detail = "topic " + std::string(record.topic) + " has " + std::to_string(count) +
-                            " partitions, so none is number " + std::to_string(record.partition)});
-    }
-    auto found = topics_.find(record.topic);
-    if (found == topics_.end()) found = topics_.try_emplace(std::string(record.topic)).first;
-    TopicState& topic = found->second;
+    if (record.partition >= count) return unexpected(no_such_partition(record, count));
+    TopicState& topic = topic_state(record.topic);
     const std::int32_t partition = choose_partition(topic, record, bytes, count);
+    add(queue_of(topic, record.topic, partition), record, bytes);
+    return true;
+}
+
+Producer::Impl::TopicState& Producer::Impl::topic_state(std::string_view name) {
+    auto found = topics_.find(name);
+    if (found == topics_.end()) found = topics_.try_emplace(std::string(name)).first;
+    return found->second;
+}
+
+BatchQueue& Producer::Impl::queue_of(TopicState& topic, std::string_view name,
+                                     std::int32_t partition) {
     std::unique_ptr<BatchQueue>& queue = topic.queues[partition];
     if (queue == nullptr) {
         queue = std::make_unique<BatchQueue>();
-        queue->topic = record.topic;
+        queue->topic = name;
         queue->partition = partition;
     }
-    add(*queue, record, bytes);
-    return true;
+    return *queue;
+}
+
+void Producer::Impl::submit(std::vector<PendingBatchPtr> batches) {
+    for (PendingBatchPtr& batch : batches) {
+        DLOG_ASSERT(batch->is_sealed && batch->origin != nullptr);
+        const AccumulatorPlace& place = *batch->origin;
+        BatchQueue& queue = queue_of(topic_state(place.topic), place.topic, place.partition);
+        undelivered_records_ += batch->tags.size();
+        memory_bytes_ += batch->memory_bytes;
+        if (is_closing_) {
+            fail(queue, *batch, {.kind = ErrorKind::kClosed});
+            continue;
+        }
+        batch->number = queue.next_number++;
+        queue.waiting.push_back(std::move(batch));
+    }
+    wake();
 }
 
 std::int32_t Producer::Impl::choose_partition(TopicState& topic, const ProducerRecord& record,
                                               std::size_t record_bytes, std::int32_t count) {
     if (record.partition >= 0) return record.partition;
-    if (record.key) return partition_for_key(*record.key, count);
-    if (topic.sticky == nullptr) {
-        topic.sticky =
-            std::make_unique<StickyPartitioner>(cluster_.random().next(), config_.batch_bytes_max);
+    if (topic.partitioner == nullptr) {
+        topic.partitioner = std::make_unique<Partitioner>(
+            Partitioning::kMurmur2, cluster_.random().next(), config_.batch_bytes_max);
     }
-    return topic.sticky->next(record_bytes, count);
+    return topic.partitioner->next(record.key, record_bytes, count);
 }
 
 void Producer::Impl::add(BatchQueue& queue, const ProducerRecord& record,
                          std::size_t record_bytes) {
-    const bool has_open = !queue.waiting.empty() && queue.waiting.back()->bytes.empty();
+    const bool has_open = !queue.waiting.empty() && queue.waiting.back()->bytes.empty() &&
+                          !queue.waiting.back()->is_sealed;
     const bool fits = has_open && queue.waiting.back()->builder.size_bytes() + record_bytes <=
                                       config_.batch_bytes_max;
     if (!fits) {
@@ -363,7 +397,7 @@ bool Producer::Impl::is_due(const BatchQueue& queue, Instant now, Instant& wake_
         return false;
     }
     const Instant due_at = first.created_at + config_.linger;
-    const bool is_full = queue.waiting.size() > 1 || !first.bytes.empty() ||
+    const bool is_full = queue.waiting.size() > 1 || first.is_sealed || !first.bytes.empty() ||
                          first.builder.size_bytes() + kRecordOverhead > config_.batch_bytes_max;
     const bool is_wanted = is_full || flushers_ > 0 || due_at <= now ||
                            memory_bytes_ + config_.batch_bytes_max > config_.memory_bytes_max;
@@ -386,18 +420,23 @@ void Producer::Impl::expire(BatchQueue& queue, Instant now) {
 /// Takes the queue's first batch along. False when the request is full.
 bool Producer::Impl::load(Shipment& shipment, BatchQueue& queue) {
     PendingBatch& first = *queue.waiting.front();
+    const std::size_t size = first.bytes.empty() ? first.builder.size_bytes() : first.bytes.size();
+    if (!shipment.items.empty() && shipment.size_bytes + size > config_.request_bytes_max) {
+        return false;
+    }
+    const bool needs_numbers = config_.is_idempotent && !first.is_numbered();
+    if (needs_numbers) {
+        first.base_sequence = queue.next_sequence;
+        queue.next_sequence = record::advance_sequence(queue.next_sequence, first.record_count());
+    }
     if (first.bytes.empty()) {
+        if (needs_numbers) {
+            first.builder.set_producer(identity_.id, identity_.epoch, first.base_sequence);
+        }
         auto built = first.builder.build();
         DLOG_ASSERT(built.has_value());  // a batch of at least one record, of our own making
         first.bytes = *std::move(built);
-    }
-    if (!shipment.items.empty() &&
-        shipment.size_bytes + first.bytes.size() > config_.request_bytes_max) {
-        return false;
-    }
-    if (config_.is_idempotent && !first.is_numbered()) {
-        first.base_sequence = queue.next_sequence;
-        queue.next_sequence = record::advance_sequence(queue.next_sequence, first.record_count());
+    } else if (needs_numbers) {
         number_batch(first.bytes.mutable_view(), identity_, first.base_sequence);
     }
     ++first.tries;
@@ -598,7 +637,9 @@ void Producer::Impl::report(const BatchQueue& queue, const PendingBatch& batch, 
                          .tags = batch.tags,
                          .base_offset = base_offset,
                          .error = error,
-                         .is_unknown = error != nullptr && batch.is_unknown});
+                         .is_unknown = error != nullptr && batch.is_unknown,
+                         .origin = batch.origin,
+                         .memory_bytes = batch.memory_bytes});
     space_.notify_all();
 }
 
@@ -623,6 +664,9 @@ port::Task<void> Producer::flush() {
 }
 port::Task<void> Producer::close() {
     return impl_->close();
+}
+void Producer::submit(std::vector<PendingBatchPtr> batches) {
+    impl_->submit(std::move(batches));
 }
 std::uint64_t Producer::undelivered_records() const {
     return impl_->undelivered_records();

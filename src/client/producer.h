@@ -15,6 +15,7 @@
 #include "base/bytes.h"
 #include "base/ids.h"
 #include "base/time.h"
+#include "client/batch_queue.h"
 #include "client/cluster.h"
 #include "client/error.h"
 #include "codec/compression.h"
@@ -55,7 +56,16 @@ struct ProducerRecord {
     std::span<const record::RecordHeader> headers;
     /// What the listener gets back.
     std::uint64_t tag = 0;
+
+    /// About what it takes in a batch, and a little more.
+    [[nodiscard]] std::size_t estimated_bytes() const;
 };
+
+/// A record may be this large; brokers refuse much smaller ones.
+inline constexpr std::size_t kRecordBytesMax = std::size_t{1} << 30;
+
+[[nodiscard]] Error too_large(std::size_t record_bytes);
+[[nodiscard]] Error no_such_partition(const ProducerRecord& record, std::int32_t partition_count);
 
 /// What became of the records of one batch.
 struct Delivery {
@@ -70,6 +80,9 @@ struct Delivery {
     const Error* error = nullptr;
     /// With an error: nobody knows whether the records were written.
     bool is_unknown = false;
+    /// Where an accumulator gathered the batch, and how much of its memory it takes.
+    AccumulatorPlace* origin = nullptr;
+    std::size_t memory_bytes = 0;
 };
 
 class DeliveryListener {
@@ -95,6 +108,9 @@ class Producer {
     /// Takes the record when there is room and its topic is known; what it views is copied. False:
     /// call `ready`. The error: it can never be sent.
     [[nodiscard]] Result<bool> try_send(const ProducerRecord& record);
+    /// Takes batches that an accumulator has gathered, for each partition in their order. Their
+    /// memory is the accumulator's to bound.
+    void submit(std::vector<PendingBatchPtr> batches);
     /// Waits until `try_send` has a chance for `topic`.
     [[nodiscard]] port::Task<Result<void>> ready(std::string topic);
     /// The two together. What the record views must live until this returns.

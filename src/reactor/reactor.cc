@@ -170,8 +170,10 @@ class Reactor::Body {
           quiet_(loops_) {
         // sendfile has no flag against SIGPIPE, and a file at its size limit raises SIGXFSZ: both
         // come as errors.
-        ::signal(SIGPIPE, SIG_IGN);
-        ::signal(SIGXFSZ, SIG_IGN);
+        if (options_.ignores_signals) {
+            ::signal(SIGPIPE, SIG_IGN);
+            ::signal(SIGXFSZ, SIG_IGN);
+        }
         if (options_.handles_signals) {
             const sigset_t signals = stop_signals();
             ::pthread_sigmask(SIG_BLOCK, &signals, &signals_before_);

@@ -24,6 +24,9 @@ struct Options {
     /// Whether SIGTERM and SIGINT are for `on_signal`. Then the reactor is made before the process
     /// starts any thread.
     bool handles_signals = false;
+    /// Whether SIGPIPE and SIGXFSZ are ignored from now on. A library in somebody else's process
+    /// leaves them alone: what it does to sockets raises neither, what it does to files may.
+    bool ignores_signals = true;
     /// How long `stop` waits for coroutines that still have I/O to do.
     Duration drain_limit = seconds(10);
 };

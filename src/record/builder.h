@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <optional>
 #include <span>
-#include <vector>
 
 #include "base/buffer.h"
 #include "base/bytes.h"
@@ -43,14 +42,20 @@ class BatchBuilder {
                 std::span<const RecordHeader> headers = {});
     [[nodiscard]] std::int32_t record_count() const { return record_count_; }
     /// The size that an uncompressed batch of the records so far has.
-    [[nodiscard]] std::size_t size_bytes() const { return kBatchHeaderSize + records_.size(); }
+    [[nodiscard]] std::size_t size_bytes() const { return used_; }
+
+    /// Makes room for an uncompressed batch of that size at once.
+    void reserve(std::size_t size_bytes);
+    /// Whose numbers the batch will bear, instead of the spec's.
+    void set_producer(ProducerId id, ProducerEpoch epoch, std::int32_t base_sequence);
 
     /// The batch; at least one record has been appended. The builder is then empty again.
     [[nodiscard]] Result<Buffer> build();
 
   private:
     BatchSpec spec_;
-    std::vector<std::uint8_t> records_;
+    Buffer block_;  ///< The batch as it grows: room for the header, then the records.
+    std::size_t used_ = kBatchHeaderSize;
     Timestamp base_timestamp_ = kNoTimestamp;
     Timestamp max_timestamp_ = kNoTimestamp;
     std::int32_t record_count_ = 0;

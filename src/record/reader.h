@@ -26,6 +26,8 @@ class RecordHeaders {
     RecordHeaders() = default;
     RecordHeaders(ByteView bytes, std::uint32_t count) : rest_(bytes), left_(count) {}
     [[nodiscard]] std::uint32_t count() const { return left_; }
+    /// The bytes of those that `next` has still to give.
+    [[nodiscard]] ByteView bytes() const { return rest_; }
     /// The next header; count() is above 0.
     RecordHeader next();
 

@@ -45,7 +45,7 @@ class Kafka:
 
     def __init__(self, folder: pathlib.Path, settings: dict[str, str] | None = None, heap: str = "1g"):
         if not any(JARS.glob("kafka_2.13-*.jar")):
-            raise RuntimeError("Kafka's jars are missing: ./dev setup bench")
+            raise RuntimeError("Kafka's jars are missing: ./dev setup")
         self.folder = folder.resolve()
         self.heap = heap
         self.port = free_port()

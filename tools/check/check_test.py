@@ -27,6 +27,7 @@ log: base
 @owner boost/ base
 @tests doctest/doctest.h
 @owner doctest/ base
+@public include
 """
 CLEAN = "/// A word.\n#pragma once\n\nint word();\n"
 
@@ -64,6 +65,15 @@ def test_a_clean_tree_has_no_problem(tree, check):
 def test_an_upward_include_is_found(tree):
     write(tree, "src/base/up.h", '#include "log/word.h"\n')
     only(layers.check(tree), "src/base/up.h:1", "does not let base include log")
+
+
+def test_a_public_header_sees_only_public_headers_and_the_standard_library(tree):
+    write(tree, "include/dlog/word.h", '#include <string_view>\n\n#include "dlog/text.h"\n')
+    assert layers.check(tree) == []
+    write(tree, "include/dlog/word.h", '#include "base/word.h"\n')
+    only(layers.check(tree), "include/dlog/word.h:1", "includes base/word.h")
+    write(tree, "include/dlog/word.h", "#include <unistd.h>\n")
+    only(layers.check(tree), "includes unistd.h")
 
 
 def test_a_downward_include_is_allowed(tree):

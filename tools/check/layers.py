@@ -20,6 +20,7 @@ class Layers:
         self.banned: list[str] = []
         self.owners: dict[str, set[str]] = {}
         self.in_tests: set[str] = set()
+        self.public: list[str] = []
         for line in text.split("\n"):
             words = line.split("#")[0].replace(":", " ").split()
             if not words:
@@ -33,6 +34,8 @@ class Layers:
                     self.owners[words[1]] = set(words[2:])
                 case "@tests":
                     self.in_tests.update(words[1:])
+                case "@public":
+                    self.public.extend(words[1:])
                 case room:
                     self.may[room] = set(words[1:])
 
@@ -77,6 +80,13 @@ C_HEADERS = {
 }
 
 
+def public_problem(header: str) -> str | None:
+    """What is wrong with an include where only the public headers and the standard library's C++ headers may stand."""
+    if header.startswith("dlog/") or re.fullmatch(r"[a-z_]+", header):
+        return None
+    return f"includes {header}, but public headers and examples see only dlog/ and the standard library"
+
+
 def system_header(header: str) -> bool:
     return header.startswith(SYSTEM) or header in C_HEADERS
 
@@ -101,5 +111,10 @@ def check(root: pathlib.Path) -> list[str]:
             if match := INCLUDE.match(line):
                 quoted = match[1] == '"'
                 for problem in problems_of(layers, room, match[2], quoted, is_test):
+                    problems.append(f"{file}:{number}: {problem}")
+    for folder in layers.public:
+        for file in tree.files(root, ".cc", ".h", under=folder):
+            for number, line in enumerate(tree.lines(root, file), 1):
+                if (match := INCLUDE.match(line)) and (problem := public_problem(match[2])):
                     problems.append(f"{file}:{number}: {problem}")
     return problems

@@ -83,7 +83,7 @@ build)
 test)
     install_apt build test
     install_wheels
-    install_jars clients console-tools frameworks
+    install_jars clients console-tools frameworks broker
     ;;
 bench)
     install_apt build test bench

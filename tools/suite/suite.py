@@ -85,7 +85,7 @@ def sanitized() -> Outcome:
 @group
 def threads() -> Outcome:
     """the rooms that run on several cores under TSan"""
-    targets = programs.test_targets("reactor", "replication", "broker", "server")
+    targets = programs.test_targets("reactor", "replication", "broker", "server", "sdk")
     return programs.build("tsan", *targets) + programs.doctests("tsan", only=targets)
 
 

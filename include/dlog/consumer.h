@@ -1,0 +1,135 @@
+/// Reads records of partitions that the caller chooses, from where the caller says.
+///
+///     auto consumer = client.consumer();
+///     consumer->assign_topic("orders", dlog::From::beginning());
+///     while (auto records = consumer->poll(100ms)) {
+///         for (const dlog::Record& record : *records) use(record.key.text(), record.value.text());
+///     }
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "dlog/record.h"
+#include "dlog/result.h"
+#include "dlog/time.h"
+
+namespace dlog {
+
+namespace sdk {
+class ConsumerCore;
+class RecordsCore;
+}  // namespace sdk
+
+/// What happens when the offset to read next is not there, because retention has deleted it.
+enum class MissingOffset : std::uint8_t {
+    kFail,       ///< `poll` returns OFFSET_OUT_OF_RANGE; `seek` goes on.
+    kBeginning,  ///< Go on at the first offset that is there.
+    kEnd,        ///< Go on with what is written from now on.
+};
+
+struct ConsumerOptions {
+    /// How long the broker may hold a request while there is nothing new.
+    TimeSpan fetch_wait_max = TimeSpan::milliseconds(500);
+    std::int32_t fetch_bytes_min = 1;
+    std::int32_t fetch_bytes_max = 50 << 20;
+    std::int32_t partition_bytes_max = 1 << 20;
+    /// Records are fetched ahead of `poll` up to this much.
+    std::size_t queued_bytes_max = 16 << 20;
+    /// A `poll` takes no further batch once it has so many records.
+    std::size_t poll_records_max = 1000;
+    MissingOffset on_missing_offset = MissingOffset::kFail;
+};
+
+struct TopicPartition {
+    std::string_view topic;
+    std::int32_t partition = 0;
+    friend bool operator==(const TopicPartition&, const TopicPartition&) = default;
+};
+
+/// Where reading a partition begins.
+class From {
+  public:
+    enum class Kind : std::uint8_t { kBeginning, kEnd, kOffset, kTime };
+
+    [[nodiscard]] static From beginning() { return From(Kind::kBeginning, 0); }
+    /// With what is written from now on.
+    [[nodiscard]] static From end() { return From(Kind::kEnd, 0); }
+    [[nodiscard]] static From offset(std::int64_t offset) { return From(Kind::kOffset, offset); }
+    /// At the first record of that time or later; at the end when there is none.
+    [[nodiscard]] static From time(TimePoint time) { return From(Kind::kTime, time.ms); }
+
+    [[nodiscard]] Kind kind() const { return kind_; }
+    /// The offset, or the time in milliseconds since 1970.
+    [[nodiscard]] std::int64_t number() const { return number_; }
+
+  private:
+    From(Kind kind, std::int64_t number) : kind_(kind), number_(number) {}
+    Kind kind_;
+    std::int64_t number_;
+};
+
+/// What a `poll` brought: records, and the memory that they view. Those of one partition come in
+/// the order of their offsets.
+class Records {
+  public:
+    Records(Records&& other) noexcept;
+    Records& operator=(Records&& other) noexcept;
+    ~Records();
+
+    [[nodiscard]] const Record* begin() const { return first_; }
+    [[nodiscard]] const Record* end() const { return first_ + size_; }
+    [[nodiscard]] std::size_t size() const { return size_; }
+    [[nodiscard]] bool empty() const { return size_ == 0; }
+
+  private:
+    friend class sdk::ConsumerCore;
+    explicit Records(sdk::RecordsCore* core);
+    sdk::RecordsCore* core_ = nullptr;
+    const Record* first_ = nullptr;
+    std::size_t size_ = 0;
+};
+
+/// One thread at a time calls it; `wake_up` any thread.
+class Consumer {
+  public:
+    Consumer(Consumer&& other) noexcept;
+    Consumer& operator=(Consumer&& other) noexcept;
+    ~Consumer();
+
+    /// Reads all partitions that the topic has now, beside what is assigned already.
+    [[nodiscard]] Result<void> assign_topic(std::string_view topic, From from);
+    /// Reads this partition too. One that is assigned already goes on at `from`.
+    [[nodiscard]] Result<void> assign(const TopicPartition& partition, From from);
+    void unassign(const TopicPartition& partition);
+    /// Every record of the topic from that time on: `assign_topic(topic, From::time(time))`.
+    [[nodiscard]] Result<void> consume_from_timestamp(std::string_view topic, TimePoint time) {
+        return assign_topic(topic, From::time(time));
+    }
+
+    /// What has come, at once, or after at most `timeout` when nothing has. Empty when nothing came
+    /// in time; then an error, when the brokers cannot be asked at the moment. An error of one
+    /// partition (its offset is gone, its bytes are damaged) comes once, and the partition rests
+    /// until it is assigned anew or sought.
+    [[nodiscard]] Result<Records> poll(TimeSpan timeout);
+    /// Lets a `poll` that waits return, or the next one.
+    void wake_up();
+
+    /// The partition must be assigned.
+    [[nodiscard]] Result<void> seek(const TopicPartition& partition, From from);
+    /// The offset of the next record that `poll` will give.
+    [[nodiscard]] Result<std::int64_t> position(const TopicPartition& partition) const;
+    /// How far the partition is readable, as of the last answer; -1 when none has come yet.
+    [[nodiscard]] Result<std::int64_t> high_watermark(const TopicPartition& partition) const;
+    /// Gives no records of the partition until `resume`; its position stays.
+    [[nodiscard]] Result<void> pause(const TopicPartition& partition);
+    [[nodiscard]] Result<void> resume(const TopicPartition& partition);
+
+  private:
+    friend class Client;
+    explicit Consumer(sdk::ConsumerCore* core) : core_(core) {}
+    sdk::ConsumerCore* core_ = nullptr;
+};
+
+}  // namespace dlog

@@ -1,0 +1,198 @@
+"""DLog's C++ client, installed as a package and built into programs as its users do.
+
+The same tests run against DLog and the real Kafka, whatever --against says: the client is for both.
+"""
+
+import ctypes
+import ctypes.util
+import pathlib
+import re
+import subprocess
+import time
+
+import pytest
+from conftest import start_broker
+from drivers import CACHE, CLIENTS, CODECS, Program, run
+from node import BUILD, ROOT
+
+HERE = pathlib.Path(__file__).parent
+COUNT = 200
+EXPECTED = [(i, f"k{i}", f"v{i}") for i in range(COUNT)]
+PARTITIONS = 7
+# Of several lengths modulo 4, beyond ASCII, and enough to meet every partition.
+KEYS = [f"{'é' * (i % 5)}key-{i * i}" for i in range(300)]
+
+
+@pytest.fixture(scope="module")
+def prefix(tmp_path_factory) -> pathlib.Path:
+    folder = tmp_path_factory.mktemp("prefix")
+    run(["cmake", "--install", str(BUILD / "release"), "--component", "client", "--prefix", str(folder)])
+    return folder
+
+
+def build(source: pathlib.Path, folder: pathlib.Path, prefix: pathlib.Path) -> pathlib.Path:
+    """A CMake project of a user's, with the system's own compiler."""
+    options = [f"-DCMAKE_PREFIX_PATH={prefix}", "-DCMAKE_BUILD_TYPE=Release", "-DCMAKE_CXX_COMPILER=g++"]
+    run(["cmake", "-S", str(source), "-B", str(folder), "-G", "Ninja", *options])
+    run(["cmake", "--build", str(folder)], timeout_s=300)
+    return folder
+
+
+@pytest.mark.parametrize("compiler", ["g++", "clang++-19"])
+@pytest.mark.parametrize("header", sorted(path.name for path in (ROOT / "include/dlog").iterdir()))
+def test_each_header_compiles_alone_and_without_a_warning(prefix, tmp_path, compiler, header):
+    source = tmp_path / "alone.cc"
+    source.write_text(f"#include <dlog/{header}>\n")
+    run([compiler, "-std=c++23", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", f"-I{prefix}/include", str(source)])
+
+
+class Cpp(Program):
+    def __init__(self, program: pathlib.Path):
+        self.program = program
+
+    def command(self) -> list[str]:
+        return [str(self.program)]
+
+
+@pytest.fixture(scope="module")
+def client(prefix, tmp_path_factory) -> Cpp:
+    return Cpp(build(HERE / "cpp", tmp_path_factory.mktemp("probe"), prefix) / "probe")
+
+
+@pytest.fixture(scope="module")
+def example(prefix, tmp_path_factory) -> pathlib.Path:
+    return build(ROOT / "examples/client", tmp_path_factory.mktemp("example"), prefix)
+
+
+@pytest.fixture(scope="module", params=["dlog", "kafka"])
+def either(request, tmp_path_factory):
+    with start_broker(request.param, tmp_path_factory.mktemp(request.param)) as running:
+        yield running
+
+
+def make(client: Cpp, broker, topic: str, partitions: int = 1) -> str:
+    confluent = pytest.importorskip("confluent_kafka.admin")
+    admin = confluent.AdminClient({"bootstrap.servers": broker.bootstrap})
+    next(iter(admin.create_topics([confluent.NewTopic(topic, partitions, 1)]).values())).result(20)
+    return topic
+
+
+def lines(text: str) -> list[list[str]]:
+    return [line.split("\t") for line in text.split("\n") if line]
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_it_reads_back_what_it_wrote(client, either, topic, codec):
+    client.produce(either, make(client, either, topic), codec, COUNT)
+    assert client.consume(either, topic, COUNT) == EXPECTED
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_librdkafka_reads_what_it_wrote_and_it_reads_what_librdkafka_wrote(client, either, topic, codec):
+    other = CLIENTS["confluent-kafka"]
+    client.produce(either, make(client, either, topic), codec, 50)
+    other.produce(either, topic, codec, 50)
+    expected = [(i, f"k{i % 50}", f"v{i % 50}") for i in range(100)]
+    assert client.consume(either, topic, 100) == expected
+    assert other.consume(either, topic, 100) == expected
+
+
+def test_topics_are_created_listed_described_grown_altered_and_deleted(client, either, topic):
+    client.topics(either, topic)
+
+
+def test_it_seeks_pauses_resumes_and_wakes_up(client, either, topic):
+    client.produce(either, make(client, either, topic), "lz4", 5000)
+    run([*client.command(), "walk", either.bootstrap, topic, "5000"])
+
+
+def test_an_idempotent_producer_survives_a_restart(client, own_broker, topic):
+    def restart():
+        own_broker.stop()
+        own_broker.start()
+
+    client.restart(own_broker, make(client, own_broker, topic), 1000, restart)
+    assert client.consume(own_broker, topic, 1000) == [(i, f"k{i}", f"v{i}") for i in range(1000)]
+
+
+def keyed(client: Cpp, broker, topic: str, partitioning: str) -> dict[str, int]:
+    """Which partition each key went to; every delivery is checked against what is read back."""
+    make(client, broker, topic, PARTITIONS)
+    text = "\n".join(KEYS) + "\n"
+    delivered = lines(run([*client.command(), "keys", broker.bootstrap, topic, partitioning], text))
+    assert [key for _, _, key in delivered] == KEYS
+    read = lines(run([*client.command(), "since", broker.bootstrap, topic, "0", str(len(KEYS))]))
+    assert sorted(read) == sorted(delivered)
+    return {key: int(partition) for partition, _, key in delivered}
+
+
+LIBRDKAFKA = ctypes.CDLL(ctypes.util.find_library("rdkafka") or "librdkafka.so.1")
+
+
+@pytest.mark.parametrize(
+    "name", ["murmur2", "murmur2_random", "consistent", "consistent_random", "fnv1a", "fnv1a_random"]
+)
+def test_keys_go_where_librdkafka_sends_them(client, either, topic, name):
+    choose = getattr(LIBRDKAFKA, f"rd_kafka_msg_partitioner_{name}")
+    choose.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_size_t, ctypes.c_int32, *[ctypes.c_void_p] * 2]
+    choose.restype = ctypes.c_int32
+    raw = {key: key.encode() for key in KEYS}
+    expected = {key: choose(None, raw[key], len(raw[key]), PARTITIONS, None, None) for key in KEYS}
+    assert set(expected.values()) == set(range(PARTITIONS))
+    assert keyed(client, either, topic, name) == expected
+
+
+def test_keys_go_where_kafkas_own_client_sends_them(client, either, topic):
+    java = ["java", "-cp", f"{CACHE}/jars/clients/*", str(HERE / "java/Partitions.java"), str(PARTITIONS)]
+    expected = {key: int(number) for key, number in lines(run(java, "\n".join(KEYS) + "\n"))}
+    assert keyed(client, either, topic, "murmur2") == expected
+
+
+def test_it_consumes_from_a_time_on(client, either, topic):
+    producer = CLIENTS["confluent-kafka"].producer(either)
+    make(client, either, topic, 3)
+    start = int(time.time() * 1000) - 100_000
+    for i in range(300):
+        producer.produce(topic, f"v{i}", f"k{i}", i % 3, timestamp=start + i * 100)
+    assert producer.flush(30) == 0
+    read = lines(run([*client.command(), "since", either.bootstrap, topic, str(start + 15_000), "150"]))
+    assert sorted(int(key[1:]) for _, _, key in read) == list(range(150, 300))
+    offset = client.offset_at(either, topic, start + 15_000)
+    assert offset == 50
+
+
+def test_the_example_builds_against_the_package_and_runs(example, either, topic):
+    assert run([str(example / "produce"), either.bootstrap, topic, "25"]) == "25 orders written\n"
+    printed = run([str(example / "consume"), either.bootstrap, topic, "3600"]).splitlines()
+    assert sorted(line.split(" ", 1)[1] for line in printed) == sorted(
+        f"customer-{i % 10}: order {i} origin=example" for i in range(25)
+    )
+
+
+def test_the_example_hears_of_deliveries_in_every_way(example, client, either, topic):
+    make(client, either, topic)
+    printed = run([str(example / "deliveries"), either.bootstrap, topic]).splitlines()
+    ways = ["callback", "future", "observer", "coroutine", "coroutine"]
+    assert sorted(printed) == sorted(f"{way}: partition 0, offset {i}" for i, way in enumerate(ways))
+
+
+def plain(text: str) -> str:
+    return "\n".join(line.strip() for line in text.strip().split("\n"))
+
+
+def test_the_guide_shows_what_the_examples_do():
+    examples = [plain(path.read_text()) for path in (ROOT / "examples/client").glob("*.cc")]
+    guide = (ROOT / "docs/client.md").read_text()
+    blocks = re.findall(r"^```cpp\n(.*?)^```", guide, re.MULTILINE | re.DOTALL)
+    assert len(blocks) > 10
+    for block in blocks:
+        assert any(plain(block) in text for text in examples), block
+
+
+def test_errors_say_what_is_wrong(example, broker, topic):
+    def error(*words: str) -> str:
+        return subprocess.run([str(example / "consume"), *words], capture_output=True, text=True, timeout=60).stderr
+
+    assert "cannot reach the broker: 127.0.0.1:1 (connection refused)" in error("127.0.0.1:1", topic, "1")
+    assert 'bootstrap: "nonsense" is not HOST:PORT' in error("nonsense", topic, "1")
+    assert f"no such topic or partition: topic {topic}" in error(broker.bootstrap, topic, "1")
