@@ -229,6 +229,8 @@ std::vector<bool> ClassicGroup::subscribed(const std::vector<std::string_view>& 
 }
 
 GroupRecord ClassicGroup::record() const {
+    DLOG_ASSERT(state == GroupState::kEmpty || state == GroupState::kStable, id);
+    DLOG_ASSERT(members_.empty() == (state == GroupState::kEmpty), id);
     GroupMetadataValue value;
     value.protocol_type = protocol_type.value_or("");
     value.generation = generation;

@@ -3,10 +3,13 @@
 
 #include <cstdint>
 #include <expected>
+#include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/buffer.h"
@@ -119,6 +122,7 @@ class ClassicGroup {
     /// Of these topics those that members have subscribed to, or all when that cannot be known.
     [[nodiscard]] std::vector<bool> subscribed(const std::vector<std::string_view>& topics) const;
 
+    /// Of an empty or a stable group.
     [[nodiscard]] GroupRecord record() const;
     /// A group as its record tells it. The record may be damaged in any way.
     [[nodiscard]] static std::unique_ptr<ClassicGroup> from_record(std::string group_id,

@@ -97,9 +97,9 @@ void ClassicGroups::join(Step& step, const Join& join) {
     } else {
         join_known_member(step, *group, join);
     }
-    // Every group has a record from its beginning on.
+    // Every group has a record from its beginning on; members get into it with their assignment.
     if (is_new_group && step.effects.records.size() == records_before) {
-        step.effects.records.push_back(group->record());
+        step.effects.records.push_back(ClassicGroup(group->id).record());
     }
 }
 

@@ -258,5 +258,26 @@ TEST_CASE("a description shows members and assignments of a stable group, a list
     CHECK(world.list({"nonsense"}).empty());
 }
 
+TEST_CASE("ids as long as a message can hold them fit into every reply and record") {
+    World world;
+    const std::string long_id(32'767, 'x');
+    const auto fits = [](const auto& message) {
+        protocol::Writer writer;
+        return message.encode(writer, message.kHighestVersion).has_value();
+    };
+    protocol::DescribeGroupsResponse unknown;
+    unknown.groups.push_back(world.describe(long_id));
+    CHECK(fits(unknown));
+    const Ticket join = world.join({.group = long_id, .instance = long_id});
+    world.advance(seconds(7));
+    REQUIRE(fits(world.joined(join)));
+    const std::string id = world.joined(join).member_id;
+    world.sync(id, 1, {{id, "all"}}, long_id);
+    CHECK(world.commit(id, 1, 5, std::string(249, 't'), 0, long_id) == ErrorCode::kNone);
+    world.restart();
+    CHECK(world.state(long_id) == "Stable");
+    CHECK(world.remove(long_id) == ErrorCode::kNonEmptyGroup);
+}
+
 }  // namespace
 }  // namespace dlog::coordination::test

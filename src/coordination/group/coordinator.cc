@@ -14,6 +14,8 @@ namespace {
 using protocol::ErrorCode;
 
 constexpr std::int16_t kOldOffsetCommitType = 0;
+/// Without its id, beside which it stands: both together could be too long for a string.
+constexpr std::string_view kUnknownGroup = "No group of this id is known.";
 
 std::string lower_case(std::string_view text) {
     std::string result(text);
@@ -155,7 +157,7 @@ void Coordinator::State::handle(Step& step, const Describe& describe) {
     unknown.group_id = describe.group_id;
     unknown.group_state = "Dead";
     unknown.error_code = ErrorCode::kGroupIdNotFound;
-    unknown.error_message = "Group " + unknown.group_id + " not found.";
+    unknown.error_message = kUnknownGroup;
     step.reply(describe.ticket, std::move(unknown));
 }
 
@@ -180,10 +182,10 @@ void Coordinator::State::handle(Step& step, const Delete& remove) {
     ClassicGroup* const group = classic.find(remove.group_id);
     if (group == nullptr) {
         result.error_code = ErrorCode::kGroupIdNotFound;
-        result.error_message = "Group " + result.group_id + " not found.";
+        result.error_message = kUnknownGroup;
     } else if (group->state != GroupState::kEmpty) {
         result.error_code = ErrorCode::kNonEmptyGroup;
-        result.error_message = "Group " + result.group_id + " still has members.";
+        result.error_message = "The group still has members.";
     } else {
         offsets.remove_group(remove.group_id, step.effects);
         step.effects.records.push_back(tombstone(GroupMetadataKey{.group = result.group_id}));

@@ -2,6 +2,7 @@
 /// side of its replies.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <memory>
