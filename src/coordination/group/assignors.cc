@@ -87,37 +87,46 @@ class UniformAssignment {
         unowned_.resize(pools_.size());
     }
 
-    /// Every partition stays where it is, if it may.
-    void keep_current() {
+    /// The present owner of each partition of each topic: every partition stays where it is, if it
+    /// may.
+    [[nodiscard]] std::vector<std::vector<MemberIndex>> find_owners() const {
         std::vector<std::vector<MemberIndex>> owners(topics_.size());
-        std::map<TopicId, std::uint32_t> topic_of_id;
+        std::map<TopicId, std::uint32_t> index_of;
         for (std::uint32_t topic = 0; topic < topics_.size(); ++topic) {
             const std::int32_t count = std::max(topics_[topic].partition_count, 0);
             owners[topic].assign(static_cast<std::size_t>(count), kNobody);
-            topic_of_id.emplace(topics_[topic].id, topic);
+            index_of.emplace(topics_[topic].id, topic);
         }
         for (MemberIndex member = 0; member < members_.size(); ++member) {
+            const auto& wanted = members_[member].topics;
             for (const auto& [id, numbers] : *members_[member].current) {
-                const auto found = topic_of_id.find(id);
-                if (found == topic_of_id.end()) continue;
-                if (!std::ranges::binary_search(members_[member].topics, found->second)) continue;
-                for (const std::int32_t number : numbers) {
-                    if (number < 0 || number >= topics_[found->second].partition_count) continue;
-                    MemberIndex& owner = owners[found->second][static_cast<std::size_t>(number)];
-                    if (owner == kNobody) owner = member;
-                }
+                const auto found = index_of.find(id);
+                if (found == index_of.end()) continue;
+                if (!std::ranges::binary_search(wanted, found->second)) continue;
+                keep(numbers, member, owners[found->second]);
             }
         }
+        return owners;
+    }
+
+    static void keep(const std::vector<std::int32_t>& numbers, MemberIndex member,
+                     std::vector<MemberIndex>& owners) {
+        for (const std::int32_t number : numbers) {
+            const auto index = static_cast<std::size_t>(number);
+            if (number < 0 || index >= owners.size()) continue;
+            if (owners[index] == kNobody) owners[index] = member;
+        }
+    }
+
+    void keep_current() {
+        const auto owners = find_owners();
         for (std::size_t pool = 0; pool < pools_.size(); ++pool) {
             for (const std::uint32_t topic : pools_[pool].topics) {
-                for (std::int32_t number = 0; number < topics_[topic].partition_count; ++number) {
-                    const MemberIndex owner = owners[topic][static_cast<std::size_t>(number)];
-                    if (owner == kNobody) {
-                        unowned_[pool].push_back({topic, number});
-                    } else {
-                        held_[owner][pool].push_back({topic, number});
-                        ++share_[owner];
-                    }
+                std::int32_t number = 0;
+                for (const MemberIndex owner : owners[topic]) {
+                    const Partition partition{topic, number++};
+                    (owner == kNobody ? unowned_[pool] : held_[owner][pool]).push_back(partition);
+                    if (owner != kNobody) ++share_[owner];
                 }
             }
         }
