@@ -78,12 +78,13 @@ std::string_view assignor_name(const ConsumerGroup& group, const GroupSettings& 
 
 void ConsumerGroups::update_epoch(Step& step, ConsumerGroup& group, bool must_change) {
     const std::uint64_t version = step.now.topics.version();
+    must_change = must_change || group.epoch <= 0;
     if (!must_change && group.topics_version == version) return;
     group.topics_version = version;
     const std::uint64_t hash = hash_of(subscribed_topics(group), step.now.topics);
     if (!must_change && hash == group.metadata_hash) return;
     group.metadata_hash = hash;
-    group.epoch = group.epoch >= INT32_MAX || group.epoch < 0 ? 1 : group.epoch + 1;
+    group.epoch = group.epoch >= INT32_MAX ? 1 : group.epoch + 1;
     step.effects.records.push_back(group.epoch_record());
 }
 

@@ -1,6 +1,7 @@
 /// The records of consumer groups, folded in. Compaction may leave those of a member in any order:
 /// each of them makes its group and its member, and a member that no profile came for is forgotten
 /// in the end.
+#include <algorithm>
 #include <utility>
 
 #include "coordination/group/consumer_groups.h"
@@ -10,13 +11,13 @@ namespace dlog::coordination {
 void ConsumerGroups::fold(const ConsumerGroupMetadataKey& key, ConsumerGroupMetadataValue* value) {
     if (value == nullptr) return erase(get(key.group_id));
     ConsumerGroup& group = get(key.group_id);
-    group.epoch = value->epoch;
+    group.epoch = std::max(value->epoch, 0);
     group.metadata_hash = static_cast<std::uint64_t>(value->metadata_hash);
 }
 
 void ConsumerGroups::fold(const ConsumerGroupTargetAssignmentMetadataKey& key,
                           ConsumerGroupTargetAssignmentMetadataValue* value) {
-    get(key.group_id).target_epoch = value == nullptr ? 0 : value->assignment_epoch;
+    get(key.group_id).target_epoch = value == nullptr ? 0 : std::max(value->assignment_epoch, 0);
 }
 
 void ConsumerGroups::fold(const ConsumerGroupMemberMetadataKey& key,
