@@ -19,17 +19,25 @@ namespace {
 
 struct Client : Consumer {
     Holding told = {};  ///< What it shall have; it gets there in its own time.
-    bool is_away = false;
+    /// A response was lost. It may have told that what the client has not begun with, and so does
+    /// not say to hold, goes to others: until the next one the client begins with nothing. (What
+    /// one that does read in this time cannot be committed.)
+    bool has_doubts = false;
 
-    /// It first gives up what it shall no longer have, and only then begins with what is new.
-    void reconcile() { holding = told; }
+    /// It gives up what it shall no longer have, and then begins with what is new.
+    void reconcile() {
+        std::erase_if(holding, [&](const auto& each) { return !told.contains(each); });
+        if (!has_doubts) holding = told;
+    }
     void abandon() {
         epoch = 0;
         holding.clear();
         told.clear();
+        has_doubts = false;
     }
     void hear(const ConsumerGroupHeartbeatResponse& response) {
         if (response.error_code != ErrorCode::kNone) return abandon();
+        has_doubts = false;
         Holding held = std::move(holding);
         take(response);
         if (response.assignment) told = holding;
@@ -87,8 +95,9 @@ class Chaos {
     }
 
     void beat(Client& client, bool is_lost) {
-        const bool says_all = client.epoch == 0 || random_.chance(3, 4);
+        const bool says_all = client.epoch == 0 || client.has_doubts || random_.chance(3, 4);
         const auto response = send(world_, says_all ? client.full() : client.brief());
+        client.has_doubts = is_lost;
         if (is_lost) return;
         if (response.error_code != ErrorCode::kNone) {
             ++fenced;
