@@ -97,7 +97,7 @@ std::expected<void, std::string> Coordinator::replay(ByteView key, bool is_tombs
             return replay_group(state_->classic, fields, is_tombstone, value);
         default:
             if (type < 0) return std::unexpected("a record type below zero");
-            return {};
+            return state_->consumer.replay(type, fields, is_tombstone, value);
     }
 }
 
@@ -105,11 +105,15 @@ Effects Coordinator::begin(const Now& now) {
     DLOG_ASSERT(state_->next_expiry == kNever);
     Effects effects;
     Step step{now, state_->settings, state_->random, effects};
+    state_->resolve_twins();
     // Groups that are known by their offsets alone have no record.
     for (const auto& [group_id, topics] : state_->offsets.groups()) {
-        if (state_->classic.find(group_id) == nullptr) state_->classic.create(group_id);
+        const bool is_known =
+            state_->classic.find(group_id) != nullptr || state_->consumer.find(group_id) != nullptr;
+        if (!is_known) state_->classic.create(group_id);
     }
     state_->classic.begin_sessions(step);
+    state_->consumer.begin_sessions(step);
     state_->next_expiry = step.after(state_->settings.offsets_check_interval);
     effects.wake_at = std::min(state_->timetable.earliest(), state_->next_expiry);
     return effects;
@@ -128,23 +132,95 @@ void Coordinator::set_settings(const GroupSettings& settings) {
 }
 
 GroupCounts Coordinator::counts() const {
-    GroupCounts counts{.groups = state_->classic.groups().size(),
-                       .offsets = state_->offsets.count(),
-                       .rebalances = state_->classic.completed_rebalances()};
+    GroupCounts counts{
+        .groups = state_->classic.groups().size() + state_->consumer.groups().size(),
+        .offsets = state_->offsets.count(),
+        .rebalances = state_->classic.completed_rebalances() + state_->consumer.rebalances()};
     for (const auto& [group_id, group] : state_->classic.groups()) {
+        counts.members += group->members().size();
+    }
+    for (const auto& [group_id, group] : state_->consumer.groups()) {
         counts.members += group->members().size();
     }
     return counts;
 }
 
+/// Only damaged records tell of a group of both kinds: the one with members is kept.
+void Coordinator::State::resolve_twins() {
+    std::vector<std::string> twins;
+    for (const auto& [group_id, group] : consumer.groups()) {
+        if (classic.find(group_id) != nullptr) twins.push_back(group_id);
+    }
+    for (const std::string& group_id : twins) {
+        ConsumerGroup& group = *consumer.find(group_id);
+        if (group.members().empty()) {
+            consumer.erase(group);
+        } else {
+            classic.erase(*classic.find(group_id));
+        }
+    }
+}
+
 void Coordinator::State::handle(Step& step, const Tick&) {
     const Instant now = step.now.instant;
     while (const auto group_id = timetable.due(now)) {
-        ClassicGroup* const group = classic.find(*group_id);
+        if (ClassicGroup* const group = classic.find(*group_id)) {
+            classic.look_at(step, *group);
+            continue;
+        }
+        ConsumerGroup* const group = consumer.find(*group_id);
         DLOG_ASSERT(group != nullptr, *group_id);
-        classic.look_at(step, *group);
+        consumer.look_at(step, *group);
     }
     if (next_expiry <= now) expire_offsets(step);
+}
+
+void Coordinator::State::handle(Step& step, const Join& join) {
+    ConsumerGroup* const group = consumer.find(join.request.group_id);
+    if (group != nullptr && !group->members().empty()) {
+        protocol::JoinGroupResponse response;
+        response.error_code = ErrorCode::kInconsistentGroupProtocol;
+        response.member_id = join.request.member_id;
+        return step.reply(join.ticket, std::move(response));
+    }
+    // A group without members changes its kind.
+    if (group != nullptr) timetable.forget(group->id, group->slot);
+    classic.join(step, join);
+    if (group == nullptr || classic.find(group->id) == nullptr) return;
+    group->add_tombstones(step.effects);
+    consumer.erase(*group);
+}
+
+void Coordinator::State::handle(Step& step, const Leave& leave) {
+    ConsumerGroup* const group = consumer.find(leave.request.group_id);
+    if (group != nullptr) return consumer.leave(step, *group, leave);
+    classic.leave(step, leave);
+}
+
+void Coordinator::State::handle(Step& step, const ConsumerBeat& beat) {
+    const auto& request = beat.request;
+    protocol::ConsumerGroupHeartbeatResponse refusal;
+    if (auto found = ConsumerGroups::check(step.settings, request)) {
+        refusal.error_code = found->code;
+        refusal.error_message = std::move(found->message);
+        return step.reply(beat.ticket, std::move(refusal));
+    }
+    ClassicGroup* const group = classic.find(request.group_id);
+    const bool may_change_kind = request.member_epoch == kJoiningEpoch;
+    if (group != nullptr && !(may_change_kind && group->state == GroupState::kEmpty)) {
+        refusal.error_code = ErrorCode::kGroupIdNotFound;
+        refusal.error_message = "The group is not a consumer group.";
+        return step.reply(beat.ticket, std::move(refusal));
+    }
+    // A group without members changes its kind.
+    if (group != nullptr) timetable.forget(group->id, group->slot);
+    consumer.beat(step, beat);
+    if (group == nullptr) return;
+    if (consumer.find(group->id) == nullptr) {
+        return timetable.wake_by(step.after(milliseconds(0)), group->id, group->slot);
+    }
+    step.effects.records.push_back(tombstone(GroupMetadataKey{.group = group->id}));
+    classic.erase(*group);
 }
 
 void Coordinator::State::handle(Step& step, const Describe& describe) {
@@ -163,15 +239,23 @@ void Coordinator::State::handle(Step& step, const Describe& describe) {
 
 void Coordinator::State::handle(Step& step, const List& list) {
     protocol::ListGroupsResponse response;
-    const bool wants_classic = passes(list.request.types_filter, "classic");
-    for (const auto& [group_id, group] : classic.groups()) {
-        const std::string_view state = group_state_name(group->state);
-        if (!wants_classic || !passes(list.request.states_filter, state)) continue;
+    const auto add = [&](std::string_view type, const std::string& group_id, std::string_view state,
+                         std::string_view protocol_type) {
+        if (!passes(list.request.types_filter, type)) return;
+        if (!passes(list.request.states_filter, state)) return;
         auto& out = response.groups.emplace_back();
         out.group_id = group_id;
-        out.protocol_type = group->protocol_type.value_or("");
+        out.protocol_type = protocol_type;
         out.group_state = state;
-        out.group_type = "classic";
+        out.group_type = type;
+    };
+    for (const auto& [group_id, group] : classic.groups()) {
+        const std::string_view protocol_type =
+            group->protocol_type ? std::string_view(*group->protocol_type) : std::string_view();
+        add("classic", group_id, group_state_name(group->state), protocol_type);
+    }
+    for (const auto& [group_id, group] : consumer.groups()) {
+        add("consumer", group_id, group->state(), "consumer");
     }
     step.reply(list.ticket, std::move(response));
 }
@@ -180,32 +264,37 @@ void Coordinator::State::handle(Step& step, const Delete& remove) {
     protocol::DeleteGroupsResponse::DeletableGroupResult result;
     result.group_id = remove.group_id;
     ClassicGroup* const group = classic.find(remove.group_id);
-    if (group == nullptr) {
+    ConsumerGroup* const consumer_group = consumer.find(remove.group_id);
+    if (group == nullptr && consumer_group == nullptr) {
         result.error_code = ErrorCode::kGroupIdNotFound;
         result.error_message = kUnknownGroup;
-    } else if (group->state != GroupState::kEmpty) {
+    } else if (group != nullptr ? group->state != GroupState::kEmpty
+                                : !consumer_group->members().empty()) {
         result.error_code = ErrorCode::kNonEmptyGroup;
         result.error_message = "The group still has members.";
     } else {
         offsets.remove_group(remove.group_id, step.effects);
-        step.effects.records.push_back(tombstone(GroupMetadataKey{.group = result.group_id}));
-        classic.erase(*group);
+        if (group != nullptr) {
+            step.effects.records.push_back(tombstone(GroupMetadataKey{.group = result.group_id}));
+            classic.erase(*group);
+        } else {
+            consumer_group->add_tombstones(step.effects);
+            consumer.erase(*consumer_group);
+        }
     }
     step.reply(remove.ticket, std::move(result));
 }
 
-void Coordinator::State::handle(Step& step, const ConsumerBeat& beat) {
-    protocol::ConsumerGroupHeartbeatResponse response;
-    response.error_code = ErrorCode::kUnsupportedVersion;
-    response.error_message = "The consumer group protocol is not served here.";
-    step.reply(beat.ticket, std::move(response));
-}
-
 void Coordinator::State::handle(Step& step, const ConsumerDescribe& describe) {
+    if (const ConsumerGroup* const group = consumer.find(describe.group_id)) {
+        return step.reply(describe.ticket, ConsumerGroups::describe(step, *group));
+    }
     protocol::ConsumerGroupDescribeResponse::DescribedGroup response;
     response.group_id = describe.group_id;
-    response.error_code = ErrorCode::kUnsupportedVersion;
-    response.error_message = "The consumer group protocol is not served here.";
+    response.error_code = ErrorCode::kGroupIdNotFound;
+    response.error_message = classic.find(describe.group_id) == nullptr
+                                 ? kUnknownGroup
+                                 : "The group is not a consumer group.";
     step.reply(describe.ticket, std::move(response));
 }
 

@@ -9,6 +9,7 @@
 
 #include "base/random.h"
 #include "coordination/group/classic_groups.h"
+#include "coordination/group/consumer_groups.h"
 #include "coordination/group/coordinator.h"
 #include "coordination/group/offsets.h"
 #include "coordination/group/step.h"
@@ -18,19 +19,23 @@ namespace dlog::coordination {
 
 struct Coordinator::State {
     State(GroupSettings group_settings, std::uint64_t seed)
-        : settings(std::move(group_settings)), random(seed), classic(timetable) {}
+        : settings(std::move(group_settings)),
+          random(seed),
+          classic(timetable),
+          consumer(timetable) {}
 
     // coordinator.cc
-    void handle(Step& step, const Join& join) { classic.join(step, join); }
+    void handle(Step& step, const Join& join);
     void handle(Step& step, const Sync& sync) { classic.sync(step, sync); }
     void handle(Step& step, const Beat& beat) { classic.beat(step, beat); }
-    void handle(Step& step, const Leave& leave) { classic.leave(step, leave); }
+    void handle(Step& step, const Leave& leave);
     void handle(Step& step, const Describe& describe);
     void handle(Step& step, const List& list);
     void handle(Step& step, const Delete& remove);
     void handle(Step& step, const ConsumerBeat& beat);
     void handle(Step& step, const ConsumerDescribe& describe);
     void handle(Step& step, const Tick& tick);
+    void resolve_twins();
 
     // offset_requests.cc
     void handle(Step& step, const Commit& commit);
@@ -46,6 +51,7 @@ struct Coordinator::State {
     Random random;
     Timetable timetable;
     ClassicGroups classic;
+    ConsumerGroups consumer;  ///< No group is in both.
     Offsets offsets;
 
     Instant next_expiry = kNever;

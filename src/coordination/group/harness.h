@@ -40,8 +40,9 @@ class FixedTopics final : public Topics {
         return false;
     }
     [[nodiscard]] std::vector<Topic> all() const override { return topics; }
-    [[nodiscard]] std::uint64_t version() const override { return 1; }
+    [[nodiscard]] std::uint64_t version() const override { return changes; }
 
+    std::uint64_t changes = 1;  ///< To be counted by who changes `topics`.
     std::vector<Topic> topics = {{.id = {1, 1}, .name = "orders", .partition_count = 4},
                                  {.id = {2, 2}, .name = "payments", .partition_count = 4}};
 };

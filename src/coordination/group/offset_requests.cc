@@ -42,6 +42,9 @@ ErrorCode Coordinator::State::admit_commit(Step& step, const Commit& commit) {
     if (ClassicGroup* const group = classic.find(request.group_id)) {
         return classic.admit_commit(step, *group, request);
     }
+    if (ConsumerGroup* const group = consumer.find(request.group_id)) {
+        return ConsumerGroups::check_commit(*group, request, commit.version);
+    }
     if (request.generation_id_or_member_epoch >= 0) {
         return commit.version >= kFirstVersionWithGroupIdNotFound ? ErrorCode::kGroupIdNotFound
                                                                   : ErrorCode::kIllegalGeneration;
@@ -54,6 +57,7 @@ ErrorCode Coordinator::State::admit_commit(Step& step, const Commit& commit) {
 void Coordinator::State::handle(Step& step, const Commit& commit) {
     const auto& request = commit.request;
     const ErrorCode error = admit_commit(step, commit);
+    ConsumerGroup* const consumer_group = consumer.find(request.group_id);
     const auto metadata_bytes_max =
         static_cast<std::size_t>(std::max(step.settings.metadata_bytes_max, 0));
     protocol::OffsetCommitResponse response;
@@ -62,12 +66,19 @@ void Coordinator::State::handle(Step& step, const Commit& commit) {
         auto& out = response.topics.emplace_back();
         out.name = topic.name;
         out.topic_id = topic.topic_id;
+        TopicId topic_id = topic.topic_id;
+        Topics::Topic known;
+        if (step.now.topics.find(topic.name, known)) topic_id = known.id;
         out.partitions.reserve(topic.partitions.size());
         for (const auto& partition : topic.partitions) {
             auto& outcome = out.partitions.emplace_back();
             outcome.partition_index = partition.partition_index;
             outcome.error_code = error;
-            if (error != ErrorCode::kNone) continue;
+            if (error == ErrorCode::kNone && consumer_group != nullptr) {
+                outcome.error_code = ConsumerGroups::check_commit(
+                    *consumer_group, request, topic_id, partition.partition_index);
+            }
+            if (outcome.error_code != ErrorCode::kNone) continue;
             CommittedOffset offset{
                 .offset = partition.committed_offset,
                 .leader_epoch = partition.committed_leader_epoch,
@@ -90,6 +101,12 @@ void Coordinator::State::handle(Step& step, const Commit& commit) {
 void Coordinator::State::handle(Step& step, const FetchOffsets& fetch) {
     OffsetFetchResponse::OffsetFetchResponseGroup response;
     response.group_id = fetch.request.group_id;
+    if (ConsumerGroup* const group = consumer.find(response.group_id)) {
+        response.error_code = ConsumerGroups::check_fetch(*group, fetch.request);
+        if (response.error_code != ErrorCode::kNone) {
+            return step.reply(fetch.ticket, std::move(response));
+        }
+    }
     const Offsets::Topics* const committed = offsets.find(response.group_id);
     if (fetch.request.topics) {
         for (const auto& topic : *fetch.request.topics) {
@@ -120,9 +137,11 @@ void Coordinator::State::handle(Step& step, const DeleteOffsets& remove) {
     const auto& request = remove.request;
     protocol::OffsetDeleteResponse response;
     const ClassicGroup* const group = classic.find(request.group_id);
-    if (group == nullptr) {
+    const ConsumerGroup* const consumer_group = consumer.find(request.group_id);
+    if (group == nullptr && consumer_group == nullptr) {
         response.error_code = ErrorCode::kGroupIdNotFound;
-    } else if (group->state != GroupState::kEmpty && group->protocol_type != "consumer") {
+    } else if (group != nullptr && group->state != GroupState::kEmpty &&
+               group->protocol_type != "consumer") {
         // What such members read cannot be known.
         response.error_code = ErrorCode::kNonEmptyGroup;
     }
@@ -131,7 +150,8 @@ void Coordinator::State::handle(Step& step, const DeleteOffsets& remove) {
     }
     std::vector<std::string_view> names;
     for (const auto& topic : request.topics) names.push_back(topic.name);
-    const std::vector<bool> is_subscribed = group->subscribed(names);
+    const std::vector<bool> is_subscribed =
+        group != nullptr ? group->subscribed(names) : consumer_group->subscribed(names);
     for (std::size_t i = 0; i < request.topics.size(); ++i) {
         auto& out = response.topics.emplace_back();
         out.name = request.topics[i].name;
@@ -156,6 +176,7 @@ void Coordinator::State::handle(Step& step, const TopicsDeleted& deleted) {
 void Coordinator::State::expire_offsets(Step& step) {
     if (to_expire.empty()) {
         for (const auto& [group_id, group] : classic.groups()) to_expire.push_back(group_id);
+        for (const auto& [group_id, group] : consumer.groups()) to_expire.push_back(group_id);
     }
     for (std::size_t seen = 0; seen < kExpiredInOneStep && !to_expire.empty(); ++seen) {
         seen += expire_offsets_of(step, to_expire.back());
@@ -168,19 +189,23 @@ void Coordinator::State::expire_offsets(Step& step) {
 
 std::size_t Coordinator::State::expire_offsets_of(Step& step, const std::string& group_id) {
     ClassicGroup* const group = classic.find(group_id);
-    if (group == nullptr) return 0;
+    ConsumerGroup* const consumer_group = consumer.find(group_id);
+    if (group == nullptr && consumer_group == nullptr) return 0;
     const std::size_t records_before = step.effects.records.size();
     std::size_t seen = 0;
     std::vector<std::pair<std::string, std::int32_t>> expired;
-    const bool is_empty = group->state == GroupState::kEmpty;
-    // A group that rebalances, or whose subscriptions cannot be read, keeps everything.
+    const bool is_empty =
+        group != nullptr ? group->state == GroupState::kEmpty : consumer_group->members().empty();
+    // A classic group that rebalances, or whose subscriptions cannot be read, keeps everything.
     const bool may_expire =
-        is_empty || (group->state == GroupState::kStable && group->protocol_type == "consumer");
+        is_empty || group == nullptr ||
+        (group->state == GroupState::kStable && group->protocol_type == "consumer");
     const Offsets::Topics* const topics = offsets.find(group_id);
     if (topics != nullptr && may_expire) {
         std::vector<std::string_view> names;
         for (const auto& [name, partitions] : *topics) names.push_back(name);
-        const std::vector<bool> is_subscribed = group->subscribed(names);
+        const std::vector<bool> is_subscribed =
+            group != nullptr ? group->subscribed(names) : consumer_group->subscribed(names);
         std::size_t index = 0;
         for (const auto& [name, partitions] : *topics) {
             seen += partitions.size();
@@ -188,8 +213,8 @@ std::size_t Coordinator::State::expire_offsets_of(Step& step, const std::string&
             for (const auto& [partition, offset] : partitions) {
                 // Members make their offsets last, even those who have left: until then the
                 // group's emptiness counts, if it is known when it began.
-                const bool by_group =
-                    is_empty && group->protocol_type && group->state_since.ms >= 0;
+                const bool by_group = is_empty && group != nullptr && group->protocol_type &&
+                                      group->state_since.ms >= 0;
                 const Timestamp since = by_group ? group->state_since : offset.committed_at;
                 const std::int64_t age_ms = step.now.wall.ms - std::max<std::int64_t>(since.ms, 0);
                 const bool is_over = offset.expires_at != kNoTimestamp
@@ -203,7 +228,11 @@ std::size_t Coordinator::State::expire_offsets_of(Step& step, const std::string&
         offsets.remove(group_id, name, partition);
         step.effects.records.push_back(offset_tombstone(group_id, name, partition));
     }
-    if (is_empty && group->pending.empty() && offsets.find(group_id) == nullptr) {
+    if (!is_empty || offsets.find(group_id) != nullptr) return seen;
+    if (group == nullptr) {
+        consumer_group->add_tombstones(step.effects);
+        consumer.erase(*consumer_group);
+    } else if (group->pending.empty()) {
         step.effects.records.push_back(tombstone(GroupMetadataKey{.group = group_id}));
         classic.erase(*group);
     }

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "base/assert.h"
-#include "coordination/group/harness.h"
+#include "coordination/group/consumer_harness.h"
 
 using namespace dlog;
 using namespace dlog::coordination;
@@ -37,6 +37,22 @@ void use(test::World& world, const std::string& group_id) {
         world.join({.group = group_id, .type = described.protocol_type + "x"});
         world.join({.group = group_id, .type = described.protocol_type});
         world.join({.group = group_id, .instance = "i", .type = described.protocol_type});
+    }
+    const auto consumers = test::describe_consumers(world, group_id);
+    for (const auto& member : consumers.members) {
+        test::Consumer consumer{.id = member.member_id, .instance = member.instance_id};
+        consumer.group = group_id;
+        for (const std::int32_t epoch : {member.member_epoch, 1, 0}) {
+            consumer.epoch = epoch;
+            consumer.beat(world);
+            test::send(world, consumer.brief());
+        }
+    }
+    for (const char* const instance : {"i", "j"}) {
+        test::Consumer consumer{.id = "new", .instance = instance, .group = group_id};
+        consumer.beat(world);
+        consumer.beat(world);
+        consumer.leave(world, -2);
     }
     world.fetch({.group_id = group_id, .topics = std::nullopt});
     protocol::OffsetDeleteRequest remove;
