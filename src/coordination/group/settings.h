@@ -9,9 +9,6 @@
 
 namespace dlog::coordination {
 
-/// KIP-848: into which protocol a group may change while it has members.
-enum class MigrationPolicy : std::uint8_t { kDisabled, kUpgrade, kDowngrade, kBidirectional };
-
 struct GroupSettings {
     Duration initial_rebalance_delay = seconds(3);   ///< group.initial.rebalance.delay.ms
     Duration session_timeout_min = seconds(6);       ///< group.min.session.timeout.ms
@@ -26,8 +23,6 @@ struct GroupSettings {
     std::int32_t consumer_size_max = INT32_MAX;         ///< group.consumer.max.size
     /// group.consumer.assignors; the first is the default.
     std::vector<std::string> consumer_assignors = {"uniform", "range"};
-    /// group.consumer.migration.policy
-    MigrationPolicy migration = MigrationPolicy::kBidirectional;
 };
 
 }  // namespace dlog::coordination
