@@ -89,9 +89,8 @@ constexpr Served kServed[] = {
      .limits = "No transactions: their fields are -1."},
     {.key = ApiKey::kConsumerGroupHeartbeat,
      .handler = handle_consumer_group_heartbeat,
-     .version_max = 0,
-     .limits = "No subscription by regular expression, which version 1 brings. A group changes its "
-               "protocol only while it has no members."},
+     .limits = "A subscription by regular expression is refused with UNSUPPORTED_VERSION. A group "
+               "changes its protocol only while it has no members."},
     {.key = ApiKey::kConsumerGroupDescribe, .handler = handle_consumer_group_describe},
     {.key = ApiKey::kDescribeTopicPartitions, .handler = handle_describe_topic_partitions},
 };

@@ -130,35 +130,41 @@ Task<std::int64_t> committed(Wire& wire, std::string group, std::string topic,
     co_return -2;
 }
 
+/// A commit of the member for one partition that exists and two that do not.
+Task<void> commit_as(Wire& wire, std::string group, std::string member, std::int64_t offset) {
+    auto commit = commit_request(group, "t", 2, offset);
+    commit.generation_id_or_member_epoch = 1;
+    commit.member_id = std::move(member);
+    commit.topics.push_back({.name = "none", .partitions = {{.partition_index = 0}}});
+    commit.topics.push_back({.name = "t", .partitions = {{.partition_index = 9}}});
+    const auto reply = co_await call(wire, 9, std::move(commit));
+    REQUIRE(reply.message.topics.size() == 3);
+    CHECK(reply.message.topics[0].partitions.at(0).error_code == ErrorCode::kNone);
+    for (const std::size_t unknown : {1, 2}) {
+        CHECK(reply.message.topics[unknown].partitions.at(0).error_code ==
+              ErrorCode::kUnknownTopicOrPartition);
+    }
+}
+
+Task<void> run_group(Wire& wire, std::string group, std::int64_t offset) {
+    CHECK(co_await find_coordinator(wire, group) == ErrorCode::kNone);
+    const protocol::JoinGroupResponse joined = co_await join(wire, group);
+    CHECK(joined.error_code == ErrorCode::kNone);
+    CHECK(joined.generation_id == 1);
+    CHECK(joined.leader == joined.member_id);
+    CHECK(co_await sync(wire, group, joined.member_id, 1) == ErrorCode::kNone);
+    CHECK(co_await beat(wire, group, joined.member_id, 1) == ErrorCode::kNone);
+    CHECK(co_await beat(wire, group, joined.member_id, 2) == ErrorCode::kIllegalGeneration);
+    CHECK(co_await beat(wire, group, "nobody", 1) == ErrorCode::kUnknownMemberId);
+    co_await commit_as(wire, group, joined.member_id, offset);
+    CHECK(co_await committed(wire, group, "t", 2) == offset);
+    CHECK(co_await committed(wire, group, "t", 1) == -1);
+}
+
 Task<void> run_groups(Wire& wire) {
     co_await create_topic(wire, "t", 3);
     // Groups whose coordinators live on both cores.
-    for (int i = 0; i < 6; ++i) {
-        const std::string group = "group-" + std::to_string(i);
-        CHECK(co_await find_coordinator(wire, group) == ErrorCode::kNone);
-        const protocol::JoinGroupResponse joined = co_await join(wire, group);
-        CHECK(joined.error_code == ErrorCode::kNone);
-        CHECK(joined.generation_id == 1);
-        CHECK(joined.leader == joined.member_id);
-        CHECK(co_await sync(wire, group, joined.member_id, 1) == ErrorCode::kNone);
-        CHECK(co_await beat(wire, group, joined.member_id, 1) == ErrorCode::kNone);
-        CHECK(co_await beat(wire, group, joined.member_id, 2) == ErrorCode::kIllegalGeneration);
-        CHECK(co_await beat(wire, group, "nobody", 1) == ErrorCode::kUnknownMemberId);
-        auto commit = commit_request(group, "t", 2, 40 + i);
-        commit.generation_id_or_member_epoch = 1;
-        commit.member_id = joined.member_id;
-        commit.topics.push_back({.name = "none", .partitions = {{.partition_index = 0}}});
-        commit.topics.push_back({.name = "t", .partitions = {{.partition_index = 9}}});
-        const auto reply = co_await call(wire, 9, std::move(commit));
-        REQUIRE(reply.message.topics.size() == 3);
-        CHECK(reply.message.topics[0].partitions.at(0).error_code == ErrorCode::kNone);
-        for (const int unknown : {1, 2}) {
-            CHECK(reply.message.topics.at(unknown).partitions.at(0).error_code ==
-                  ErrorCode::kUnknownTopicOrPartition);
-        }
-        CHECK(co_await committed(wire, group, "t", 2) == 40 + i);
-        CHECK(co_await committed(wire, group, "t", 1) == -1);
-    }
+    for (int i = 0; i < 6; ++i) co_await run_group(wire, "group-" + std::to_string(i), 40 + i);
     const auto listed = co_await call(wire, 5, protocol::ListGroupsRequest{});
     CHECK(listed.message.error_code == ErrorCode::kNone);
     CHECK(listed.message.groups.size() == 6);

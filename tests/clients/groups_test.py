@@ -133,6 +133,74 @@ def test_a_static_member_comes_back_to_its_partitions_without_a_rebalance(broker
         one.leave()
 
 
+NEW_PROTOCOL = {"group_protocol": "consumer"}
+
+
+@pytest.mark.parametrize("client", ["confluent-kafka", "java"])
+@pytest.mark.parametrize("assignor", ["uniform", "range"])
+def test_members_of_the_new_protocol_share_inherit_and_go_on(broker, parted, client, assignor):
+    """KIP-848: the broker assigns."""
+    group, settings = f"g-{parted}", {**NEW_PROTOCOL, "group_remote_assignor": assignor}
+    with join(client, broker, parted, group, **settings) as one, join(client, broker, parted, group, **settings) as two:
+        wait_for(lambda: share(one, two), "a fair share", [one, two])
+        first = produce(broker, parted, 0, 40)
+        wait_for(lambda: values(one, two) == first, "all records", [one, two])
+        assert values(one) and values(two)
+        one.leave()
+        wait_for(lambda: share(two), "the inheritance", [two])
+        second = produce(broker, parted, 40, 40)
+        wait_for(lambda: values(two) >= second, "the records after it", [two])
+        two.leave()
+    third = produce(broker, parted, 80, 40)
+    with join(client, broker, parted, group, **settings) as again:
+        wait_for(lambda: values(again) >= third, "the records after all had left", [again])
+        assert values(again) == third
+        again.leave()
+
+
+@pytest.mark.parametrize("client", ["confluent-kafka", "java"])
+def test_a_static_member_of_the_new_protocol_comes_back_to_its_partitions(broker, parted, client):
+    group = f"g-{parted}"
+    with join(client, broker, parted, group, **NEW_PROTOCOL, group_instance_id="a") as one:
+        with join(client, broker, parted, group, **NEW_PROTOCOL, group_instance_id="b") as two:
+            wait_for(lambda: share(one, two), "a fair share", [one, two])
+            before = two.assigned
+            two.leave()
+        with join(client, broker, parted, group, **NEW_PROTOCOL, group_instance_id="b") as again:
+            wait_for(lambda: again.assigned == before, "the same partitions", [one, again])
+            again.leave()
+        one.leave()
+
+
+def test_tools_see_groups_of_the_new_protocol(broker, parted):
+    group, where = f"g-{parted}", ["--bootstrap-server", broker.bootstrap]
+    tool = "consumer.group.ConsumerGroupCommand"
+    with join("java", broker, parted, group, **NEW_PROTOCOL) as one:
+        wait_for(lambda: share(one), "the assignment", [one])
+        state = console(tool, *where, "--describe", "--group", group, "--state")
+        assert "Stable" in state and "uniform" in state
+        members = console(tool, *where, "--describe", "--group", group, "--members", "--verbose")
+        assert f"{parted}:0,1,2,3" in members.replace("(", ":").replace(")", ""), members
+        one.leave()
+    assert group in console(tool, *where, "--list", "--type", "consumer").split()
+    assert group not in console(tool, *where, "--list", "--type", "classic").split()
+    console(tool, *where, "--delete", "--group", group)
+    assert group not in console(tool, *where, "--list").split()
+
+
+def test_a_group_of_the_new_protocol_survives_a_kill_of_the_broker(own_broker, topic):
+    make(own_broker, topic)
+    with join("confluent-kafka", own_broker, topic, "g", **NEW_PROTOCOL, reconnect_backoff_max_ms="500") as one:
+        first = produce(own_broker, topic, 0, 40)
+        wait_for(lambda: values(one) == first, "the first records", [one])
+        own_broker.kill()
+        own_broker.start()
+        second = produce(own_broker, topic, 40, 40)
+        wait_for(lambda: values(one) == first | second, "the records after it", [one])
+        one.leave()
+    assert soon(lambda: committed(own_broker, "g", topic) == dict.fromkeys(range(PARTITIONS), 20))
+
+
 def test_a_member_that_vanishes_is_taken_out_after_its_session(broker, parted):
     group = f"g-{parted}"
     quick = {"session_timeout_ms": "6000", "heartbeat_interval_ms": "1000"}
