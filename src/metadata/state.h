@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/ids.h"
+#include "metadata/client_quotas.h"
 #include "metadata/config_definition.h"
 #include "metadata/records.h"
 
@@ -74,6 +75,8 @@ class State {
     [[nodiscard]] std::string_view collision_of(std::string_view name) const;
     /// kNoEpoch for a node that never registered.
     [[nodiscard]] LeaderEpoch epoch_of(NodeId node) const;
+    /// Null when no quota is set.
+    [[nodiscard]] const ClientQuotasPtr& client_quotas() const { return client_quotas_; }
     [[nodiscard]] std::int64_t next_producer_id() const { return next_producer_id_; }
     [[nodiscard]] std::size_t partition_count() const { return partition_count_; }
 
@@ -87,6 +90,7 @@ class State {
     void fold(const TopicConfigRecord& record);
     void fold(const RemoveTopicRecord& record);
     void fold(const ProducerIdsRecord& record);
+    void fold(const ClientQuotaRecord& record);
     /// The topic to change: a copy of its own when an image may share it. Null when it is not
     /// there.
     [[nodiscard]] TopicState* change(TopicId id);
@@ -101,6 +105,9 @@ class State {
     std::size_t partition_count_ = 0;
     /// Topics that no image shares.
     std::unordered_set<TopicId, IdHash> unshared_;
+    ClientQuotasPtr client_quotas_;
+    /// An image shares them: they are copied before they change.
+    bool has_shared_quotas_ = false;
 };
 
 }  // namespace dlog::metadata
