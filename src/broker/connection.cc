@@ -38,6 +38,11 @@ port::OutPart cut_front(port::OutPart& part, std::size_t size) {
     return front;
 }
 
+port::Task<void> answer_apart(Request request, ReplyTo reply) {
+    const Handler handler = request.api->handler;
+    reply.send(co_await handler(std::move(request)));
+}
+
 }  // namespace
 
 std::size_t Response::size_bytes() const {
@@ -66,6 +71,7 @@ ClientConnection::ClientConnection(Core& core, Arrival arrival)
       connection_(std::move(arrival.connection)),
       reader_(*connection_, core.budget, core.config.request_bytes_max),
       affinity_(core.id(), core.ports.spawn.core_count()),
+      throttle_(core),
       watchdog_(*this) {
     reader_.begin_with(std::move(arrival.unread));
     if (arrival.fetch_session != nullptr) {
@@ -113,6 +119,10 @@ void ClientConnection::close() {
 
 port::Task<void> ClientConnection::serve() {
     while (!is_closing_) {
+        if (muted_until_ != Instant{}) {
+            co_await rest_while_muted();
+            if (is_closing_) co_return;
+        }
         if (affinity_.better_home() && co_await prepare_to_move()) co_return;
         Frame frame;
         if (!reader_.take(frame)) {
@@ -133,13 +143,39 @@ port::Task<void> ClientConnection::serve() {
         }
         while (!has_window() && !is_closing_) co_await changed_.wait();
         if (is_closing_) co_return;
-        const std::size_t bytes = request->frame.bytes.size();
-        ++produce_in_flight_;
-        produce_bytes_in_flight_ += bytes;
-        ReplyTo reply(*this, reserve_slot(), bytes, gate_);
-        const PipelinedHandler handler = request->api->pipelined;
-        core_.ports.spawn.spawn(handler(*std::move(request), std::move(reply)));
+        const RequestQuota quota = throttle_.begin(request->client_id);
+        begin_apart(*std::move(request), quota);
     }
+}
+
+/// Does not wait for the answer.
+void ClientConnection::begin_apart(Request request, RequestQuota begun) {
+    const std::size_t bytes = request.frame.bytes.size();
+    ++produce_in_flight_;
+    produce_bytes_in_flight_ += bytes;
+    ReplyTo reply(*this, reserve_slot(), bytes, gate_);
+    RequestQuota& quota = slots_.back().quota = begun;
+    request.quota = &quota;
+    if (const PipelinedHandler handler = request.api->pipelined) {
+        throttle_.charge_produce(quota, bytes);
+        muted_until_ = std::max(muted_until_, quota.muted_until);
+        core_.ports.spawn.spawn(handler(std::move(request), std::move(reply)));
+    } else {
+        core_.ports.spawn.spawn(answer_apart(std::move(request), std::move(reply)));
+    }
+    // The slot stays until the writer runs, which is not within this call.
+    if (quota.request_time.is_set()) {
+        quota.busy = core_.ports.clock.now() - quota.begun;
+        quota.has_waited = true;
+    }
+}
+
+port::Task<void> ClientConnection::rest_while_muted() {
+    port::Clock& clock = core_.ports.clock;
+    while (clock.now() < muted_until_ && !is_closing_) {
+        co_await changed_.wait_until(clock, muted_until_);
+    }
+    muted_until_ = {};
 }
 
 /// Answers everything that was asked; true when the connection then is to go on where its
@@ -155,7 +191,15 @@ port::Task<bool> ClientConnection::serve_one(Request request) {
     // What was produced before on this connection is answered, and visible, before this is begun.
     while (!slots_.empty() && !is_closing_) co_await changed_.wait();
     if (is_closing_) co_return false;
+    const RequestQuota quota = throttle_.begin(request.client_id);
+    if (quota.request_time.is_set()) {
+        begin_apart(std::move(request), quota);
+        while (!slots_.empty() && !is_closing_) co_await changed_.wait();
+        co_return !is_closing_;
+    }
     const std::uint64_t sequence = reserve_slot();
+    slots_.back().quota = quota;
+    request.quota = &slots_.back().quota;
     const Handler handler = request.api->handler;
     Response response = co_await handler(std::move(request));
     fill_slot(sequence, std::move(response));
@@ -256,6 +300,7 @@ void ClientConnection::fill_slot(std::uint64_t sequence, Response response) {
     Slot& slot = slots_[sequence - first_sequence_];
     DLOG_ASSERT(!slot.is_ready, sequence);
     if (!response.broken.empty()) close_because(response.broken, nullptr);
+    muted_until_ = std::max(muted_until_, slot.quota.muted_until);
     slot.response = std::move(response);
     slot.is_ready = true;
 }
@@ -317,7 +362,8 @@ std::vector<port::OutPart> ClientConnection::take_output() {
 
 void ClientConnection::look_after() {
     const std::uint64_t moves = moves_ + reader_.reads();
-    unmoved_ = moves == watched_moves_ ? unmoved_ + watch_period_ : Duration{};
+    const bool is_muted = muted_until_ != Instant{} && !is_writing_;
+    unmoved_ = moves == watched_moves_ && !is_muted ? unmoved_ + watch_period_ : Duration{};
     watched_moves_ = moves;
     const bool is_waiting_for_peer = is_writing_ || (slots_.empty() && reader_.is_within_frame());
     if (is_waiting_for_peer && unmoved_ >= core_.config.write_stall_max) {

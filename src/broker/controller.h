@@ -11,6 +11,7 @@
 #include "base/ids.h"
 #include "broker/leftovers.h"
 #include "broker/view.h"
+#include "metadata/client_quotas.h"
 #include "metadata/controller.h"
 #include "metadata/state.h"
 #include "port/sync.h"
@@ -48,6 +49,9 @@ class Controller {
     [[nodiscard]] port::Task<std::expected<metadata::ProducerIdBlock, protocol::ErrorCode>>
     allocate_producer_ids();
 
+    [[nodiscard]] port::Task<metadata::AlterClientQuotasReply> alter_client_quotas(
+        metadata::AlterClientQuotas request);
+
     [[nodiscard]] const metadata::State& state() const { return state_; }
     /// The topics that the log named when it was opened and that are deleted. Asked once.
     [[nodiscard]] std::vector<DeletedTopicFiles> take_deleted() { return std::move(deleted_); }
@@ -83,5 +87,7 @@ class Controller {
     Core& core, metadata::CreatePartitions request);
 [[nodiscard]] port::Task<std::expected<metadata::ProducerIdBlock, protocol::ErrorCode>>
 allocate_producer_ids(Core& core);
+[[nodiscard]] port::Task<metadata::AlterClientQuotasReply> alter_client_quotas(
+    Core& core, metadata::AlterClientQuotas request);
 
 }  // namespace dlog::broker

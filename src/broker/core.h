@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -13,6 +14,7 @@
 #include "broker/memory_budget.h"
 #include "broker/metrics.h"
 #include "broker/node_config.h"
+#include "broker/quota_meters.h"
 #include "broker/view.h"
 #include "metadata/controller.h"
 #include "port/ports.h"
@@ -30,13 +32,15 @@ struct Core;
 
 inline constexpr CoreId kControllerCore{0};
 
-/// What all cores of a node share. Everything but the counter is fixed before the first connection.
+/// What all cores of a node share. Everything but the counter and what the
+/// meters hold is fixed before the first connection.
 struct NodeShared {
     std::string cluster_id;
     LeaderEpoch epoch;  ///< This start's leader epoch.
     port::Endpoint advertised;
     Controller* controller = nullptr;  ///< Lives on kControllerCore.
     std::vector<Core*> cores;
+    std::unique_ptr<QuotaMeters> meters;
     std::atomic<std::uint32_t> connections{0};
 };
 

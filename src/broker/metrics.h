@@ -36,6 +36,12 @@ class LatencyHistogram {
 
 inline constexpr std::size_t kApiKeysMax = 128;
 
+/// Answers that told a client to hold back, and for how long together.
+struct ThrottleMetrics {
+    std::uint64_t requests = 0;
+    std::uint64_t milliseconds = 0;
+};
+
 /// Written by its core only; read by a coroutine that hops there.
 struct CoreMetrics {
     std::array<std::uint64_t, kApiKeysMax> requests{};  // by API key
@@ -64,6 +70,9 @@ struct CoreMetrics {
     std::uint64_t segments = 0;
     std::uint64_t damaged_ranges = 0;
     std::uint64_t deleted_segments = 0;
+    ThrottleMetrics produce_throttles;
+    ThrottleMetrics fetch_throttles;
+    ThrottleMetrics request_time_throttles;
     LatencyHistogram produce_latency;
     LatencyHistogram fetch_latency;
 

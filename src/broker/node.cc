@@ -13,6 +13,7 @@
 #include "broker/data_folder.h"
 #include "broker/leftovers.h"
 #include "broker/metrics.h"
+#include "port/entropy.h"
 
 namespace dlog::broker {
 
@@ -190,6 +191,7 @@ port::Task<std::expected<void, std::string>> Node::start() {
                        co_await open_data_folder(home.ports, self.config.data_dir,
                                                  self.config.node_id, self.config.process_id));
     self.is_started = true;
+    self.shared.meters = std::make_unique<QuotaMeters>(home.ports.entropy.next());
     self.shared.cluster_id = self.folder.meta.cluster_id;
     self.shared.epoch = self.folder.meta.epoch;
     for (const auto& core : self.cores) co_await start_shard(&home, core.get());

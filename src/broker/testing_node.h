@@ -59,6 +59,7 @@ struct Wire {
     port::Ports& ports;
     port::ConnectionPtr connection;
     std::int32_t correlation_id = 0;
+    std::string client_id = "test";
 };
 
 inline Task<bool> connect(Wire& wire) {
@@ -85,7 +86,7 @@ template <class Request>
 Task<void> send(Wire& wire, std::int16_t version, Request request) {
     protocol::Writer writer;
     const auto encoded = protocol::encode_request_frame(writer, version, ++wire.correlation_id,
-                                                        std::string("test"), request);
+                                                        wire.client_id, request);
     REQUIRE_MESSAGE(encoded.has_value(), encoded.error().text());
     CHECK(co_await send_bytes(wire, writer.take()));
 }

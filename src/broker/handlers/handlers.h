@@ -20,5 +20,7 @@ port::Task<Response> handle_describe_configs(Request request);
 port::Task<Response> handle_describe_cluster(Request request);
 port::Task<Response> handle_describe_topic_partitions(Request request);
 port::Task<Response> handle_init_producer_id(Request request);
+port::Task<Response> handle_describe_client_quotas(Request request);
+port::Task<Response> handle_alter_client_quotas(Request request);
 
 }  // namespace dlog::broker
