@@ -68,6 +68,7 @@ void ReplyTo::send(Response response) {
 
 ClientConnection::ClientConnection(Core& core, Arrival arrival)
     : core_(core),
+      admission_(std::move(arrival.admission)),
       connection_(std::move(arrival.connection)),
       reader_(*connection_, core.budget, core.config.request_bytes_max),
       affinity_(core.id(), core.ports.spawn.core_count()),
@@ -104,7 +105,8 @@ Arrival ClientConnection::depart() {
     connection_->leave();
     return {.connection = std::move(connection_),
             .unread = reader_.take_unread(),
-            .fetch_session = core_.sessions.extract(fetch_session_id_)};
+            .fetch_session = core_.sessions.extract(fetch_session_id_),
+            .admission = std::move(admission_)};
 }
 
 void ClientConnection::close() {

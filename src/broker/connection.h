@@ -8,6 +8,7 @@
 #include <optional>
 #include <string_view>
 
+#include "broker/admission.h"
 #include "broker/affinity.h"
 #include "broker/client_throttle.h"
 #include "broker/fetch_session.h"
@@ -49,6 +50,7 @@ struct Arrival {
     port::ConnectionPtr connection;
     Buffer unread;                  ///< Came already and is not handled yet.
     FetchSessionPtr fetch_session;  ///< May be null.
+    Admission admission;
 };
 
 /// Belongs to the core that runs it. Requests are handled one after another, except that a
@@ -122,6 +124,7 @@ class ClientConnection {
     void look_after();
 
     Core& core_;
+    Admission admission_;
     port::ConnectionPtr connection_;
     FrameReader reader_;
     Affinity affinity_;

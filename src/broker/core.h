@@ -1,7 +1,6 @@
 /// What the broker keeps on one core.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -10,6 +9,7 @@
 #include <vector>
 
 #include "base/ids.h"
+#include "broker/admission.h"
 #include "broker/fetch_session.h"
 #include "broker/memory_budget.h"
 #include "broker/metrics.h"
@@ -32,8 +32,8 @@ struct Core;
 
 inline constexpr CoreId kControllerCore{0};
 
-/// What all cores of a node share. Everything but the counter and what the
-/// meters hold is fixed before the first connection.
+/// What all cores of a node share. Everything but the connections that are
+/// counted and what the meters hold is fixed before the first connection.
 struct NodeShared {
     std::string cluster_id;
     LeaderEpoch epoch;  ///< This start's leader epoch.
@@ -41,7 +41,7 @@ struct NodeShared {
     Controller* controller = nullptr;  ///< Lives on kControllerCore.
     std::vector<Core*> cores;
     std::unique_ptr<QuotaMeters> meters;
-    std::atomic<std::uint32_t> connections{0};
+    ConnectionCounts connections;
 };
 
 /// Touched on its own core only, except `ports.spawn`, through which a coroutine on its way back

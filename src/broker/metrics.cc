@@ -27,8 +27,9 @@ constexpr Series kSeries[] = {
      &CoreMetrics::connections_accepted},
     {"dlog_connections_moved_total", "counter",
      "Connections that moved to the core of their partitions.", &CoreMetrics::connections_moved},
-    {"dlog_connections_refused_total", "counter", "Connections closed because of max.connections.",
-     &CoreMetrics::connections_refused},
+    {"dlog_connections_delayed_total", "counter",
+     "Connections taken later because of max.connection.creation.rate.",
+     &CoreMetrics::connections_delayed},
     {"dlog_connections_stalled_total", "counter",
      "Connections closed because the client stopped reading or writing.",
      &CoreMetrics::stalled_connections},
@@ -64,6 +65,18 @@ constexpr Series kSeries[] = {
      &CoreMetrics::deleted_segments},
 };
 
+/// Why connections were refused, as a label.
+struct RefusalSeries {
+    std::string_view limit;
+    std::uint64_t CoreMetrics::* member;
+};
+
+constexpr RefusalSeries kRefusals[] = {
+    {"max.connections", &CoreMetrics::connections_over_max},
+    {"max.connections.per.ip", &CoreMetrics::connections_over_ip_max},
+    {"connection_creation_rate", &CoreMetrics::connections_over_ip_rate},
+};
+
 /// What throttled, as a label.
 struct ThrottleSeries {
     std::string_view quota;
@@ -87,6 +100,15 @@ std::string seconds_text(double value) {
     const auto [end, error] = std::to_chars(text, text + sizeof(text), value);
     DLOG_ASSERT(error == std::errc{});
     return {text, end};
+}
+
+void render_refusals(std::string& out, const CoreMetrics& sum) {
+    constexpr std::string_view kName = "dlog_connections_refused_total";
+    append_head(out, kName, "counter", "Connections closed at once, by the limit that they met.");
+    for (const RefusalSeries& series : kRefusals) {
+        out.append(kName).append("{limit=\"").append(series.limit).append("\"} ");
+        out.append(std::to_string(sum.*series.member)).append("\n");
+    }
 }
 
 void render_throttles(std::string& out, const CoreMetrics& sum) {
@@ -136,6 +158,7 @@ void LatencyHistogram::render(std::string& out, std::string_view name,
 void CoreMetrics::add(const CoreMetrics& other) {
     for (std::size_t i = 0; i < requests.size(); ++i) requests[i] += other.requests[i];
     for (const Series& series : kSeries) this->*series.member += other.*series.member;
+    for (const RefusalSeries& series : kRefusals) this->*series.member += other.*series.member;
     for (const ThrottleSeries& series : kThrottles) {
         (this->*series.member).requests += (other.*series.member).requests;
         (this->*series.member).milliseconds += (other.*series.member).milliseconds;
@@ -156,6 +179,7 @@ std::string render_metrics(const CoreMetrics& sum) {
         out.append(series.name).append(" ").append(std::to_string(sum.*series.member));
         out.append("\n");
     }
+    render_refusals(out, sum);
     render_throttles(out, sum);
     sum.produce_latency.render(out, "dlog_produce_latency_seconds",
                                "From a produce request's last byte to its answer.");

@@ -50,7 +50,10 @@ struct CoreMetrics {
     std::uint64_t response_bytes = 0;
     std::uint64_t connections_accepted = 0;
     std::uint64_t connections_moved = 0;
-    std::uint64_t connections_refused = 0;
+    std::uint64_t connections_over_max = 0;
+    std::uint64_t connections_over_ip_max = 0;
+    std::uint64_t connections_over_ip_rate = 0;
+    std::uint64_t connections_delayed = 0;
     std::uint64_t stalled_connections = 0;
     std::uint64_t connections_open = 0;
     std::uint64_t produced_batches = 0;

@@ -16,6 +16,7 @@
 #include "cli/log_dump.h"
 #include "cli/parse.h"
 #include "cli/produce.h"
+#include "cli/quota.h"
 #include "cli/session.h"
 #include "cli/topic.h"
 #include "server/config.h"
@@ -128,6 +129,9 @@ constexpr Handler kHandlers[] = {
     {"topic delete", topic_delete},
     {"produce", produce},
     {"consume", consume},
+    {"quota list", quota_list},
+    {"quota set", quota_set},
+    {"quota delete", quota_delete},
     {"log dump", dump},
     {"log check", check},
     {"completion", completion},
