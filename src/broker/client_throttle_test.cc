@@ -257,6 +257,30 @@ TEST_CASE("a client that changes its name has the quota of its present name") {
     cluster.run(many_names);
 }
 
+Task<void> waiting_is_free(Wire& wire) {
+    co_await create_topic(wire, "t", 2);
+    CHECK(co_await set_quota(wire, {{"user", std::nullopt}}, "request_percentage", 0.001) ==
+          ErrorCode::kNone);
+    for (std::int32_t i = 0; i < 10; ++i) {
+        const auto made =
+            co_await call(wire, 9, produce_request("t", i % 2, batch_of_size(10), -1));
+        CHECK(made.message.responses.at(0).partition_responses.at(0).base_offset == i / 2);
+        CHECK(made.message.throttle_time_ms == 0);
+        const auto read = co_await call(wire, 12, fetch_request("t", i % 2, i / 2));
+        CHECK(read.message.responses.at(0).partitions.at(0).records.view().size() > 0);
+        CHECK(read.message.throttle_time_ms == 0);
+        const auto waited = co_await call(wire, 12, fetch_request("t", i % 2, i / 2 + 1));
+        CHECK(waited.message.throttle_time_ms == 0);
+    }
+}
+
+TEST_CASE("a request that waits for records, disks or other cores does not use its time") {
+    for (std::uint64_t seed = 1; seed <= 3; ++seed) {
+        Cluster cluster(seed, {}, 3);
+        cluster.run(waiting_is_free);
+    }
+}
+
 Task<void> described_after_restart(Wire& wire) {
     protocol::DescribeClientQuotasRequest all;
     const auto found = co_await call(wire, 1, all);

@@ -225,17 +225,18 @@ Command consume() {
 }
 
 std::vector<Option> quota_options(bool is_list) {
-    const std::string of = is_list ? "Of this " : "For this ";
-    return {{.name = "user", .letter = 'u', .value_name = "NAME", .documentation = of + "user."},
-            {.name = "default-user", .documentation = of + "default: users without their own."},
-            {.name = "client-id", .value_name = "ID", .documentation = of + "client id."},
-            {.name = "default-client-id",
-             .documentation = of + "default: client ids without their own."},
-            {.name = "ip", .value_name = "ADDRESS", .documentation = of + "address."},
-            {.name = "default-ip", .documentation = of + "default: addresses without their own."},
-            {.name = "json", .documentation = "Print JSON, for programs."},
-            bootstrap(),
-            timeout()};
+    const std::string of = is_list ? "Of " : "For ";
+    return {
+        {.name = "user", .value_name = "NAME", .documentation = of + "this user."},
+        {.name = "default-user", .documentation = of + "users without a quota of their own."},
+        {.name = "client-id", .value_name = "ID", .documentation = of + "this client id."},
+        {.name = "default-client-id",
+         .documentation = of + "each client id without a quota of its own."},
+        {.name = "ip", .value_name = "ADDRESS", .documentation = of + "this address."},
+        {.name = "default-ip", .documentation = of + "each address without a quota of its own."},
+        {.name = "json", .documentation = "Print JSON, for programs."},
+        bootstrap(),
+        timeout()};
 }
 
 Command quota_list() {
