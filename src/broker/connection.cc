@@ -121,11 +121,11 @@ void ClientConnection::close() {
 
 port::Task<void> ClientConnection::serve() {
     while (!is_closing_) {
+        if (affinity_.better_home() && co_await prepare_to_move()) co_return;
         if (muted_until_ != Instant{}) {
             co_await rest_while_muted();
             if (is_closing_) co_return;
         }
-        if (affinity_.better_home() && co_await prepare_to_move()) co_return;
         Frame frame;
         if (!reader_.take(frame)) {
             auto next = co_await reader_.next();
@@ -184,7 +184,7 @@ port::Task<void> ClientConnection::rest_while_muted() {
 /// partitions are.
 port::Task<bool> ClientConnection::prepare_to_move() {
     while ((!slots_.empty() || is_writing_) && !is_closing_) co_await changed_.wait();
-    if (is_closing_) co_return false;
+    if (is_closing_ || muted_until_ != Instant{}) co_return false;
     next_home_ = affinity_.better_home();
     co_return next_home_.has_value();
 }
