@@ -27,10 +27,16 @@ struct RateLimit {
     [[nodiscard]] bool is_set() const { return rate > 0; }
 };
 
-/// What quotas say of one request. Lives until the request is answered.
-struct RequestQuota {
+/// The quotas that hold for one client.
+struct ClientLimits {
+    RateLimit produce;
     RateLimit fetch;
     RateLimit request_time;
+};
+
+/// What quotas say of one request. Lives until the request is answered.
+struct RequestQuota {
+    ClientLimits limits;
     /// What the client is told, and from when it is listened to again.
     Duration throttle;
     Instant muted_until;
@@ -48,21 +54,20 @@ class ClientThrottle {
 
     /// What holds for the next request.
     [[nodiscard]] RequestQuota begin(std::string_view client_id);
-    /// Books the bytes of a Produce request.
-    void charge_produce(RequestQuota& quota, std::size_t bytes) const;
 
   private:
-    void look_up(std::string_view client_id);
-    [[nodiscard]] RateLimit limit_of(std::string_view key, std::uint64_t kind) const;
+    /// Names that are longer are looked up with each request rather than kept.
+    static constexpr std::size_t kNameBytesMax = 256;
 
     Core& core_;
-    /// Those that the limits were taken from, for the client that they hold for.
+    /// Those that `limits_` were taken from, and the client that they hold for.
     metadata::ClientQuotasPtr quotas_;
     std::string client_id_;
-    RateLimit produce_;
-    RateLimit fetch_;
-    RateLimit request_time_;
+    ClientLimits limits_;
 };
+
+/// Books the bytes of a Produce request.
+void charge_produce(const Request& request, std::size_t bytes);
 
 /// The most bytes that a Fetch is answered with under its client's quota: those of half a
 /// burst, so that it is throttled for a short time, often.

@@ -159,14 +159,14 @@ void ClientConnection::begin_apart(Request request, RequestQuota begun) {
     RequestQuota& quota = slots_.back().quota = begun;
     request.quota = &quota;
     if (const PipelinedHandler handler = request.api->pipelined) {
-        throttle_.charge_produce(quota, bytes);
+        charge_produce(request, bytes);
         muted_until_ = std::max(muted_until_, quota.muted_until);
         core_.ports.spawn.spawn(handler(std::move(request), std::move(reply)));
     } else {
         core_.ports.spawn.spawn(answer_apart(std::move(request), std::move(reply)));
     }
     // The slot stays until the writer runs, which is not within this call.
-    if (quota.request_time.is_set()) {
+    if (quota.limits.request_time.is_set()) {
         quota.busy = core_.ports.clock.now() - quota.begun;
         quota.has_waited = true;
     }
@@ -194,7 +194,7 @@ port::Task<bool> ClientConnection::serve_one(Request request) {
     while (!slots_.empty() && !is_closing_) co_await changed_.wait();
     if (is_closing_) co_return false;
     const RequestQuota quota = throttle_.begin(request.client_id);
-    if (quota.request_time.is_set()) {
+    if (quota.limits.request_time.is_set()) {
         begin_apart(std::move(request), quota);
         while (!slots_.empty() && !is_closing_) co_await changed_.wait();
         co_return !is_closing_;
