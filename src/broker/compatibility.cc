@@ -51,7 +51,7 @@ constexpr std::string_view kNotServed =
     "topic is made. |\n"
     "| DeleteRecords, DescribeLogDirs, DescribeProducers, ElectLeaders, reassignments | "
     "Not built yet. |\n"
-    "| SaslHandshake, SaslAuthenticate, delegation tokens, ACLs, quotas | Not built yet: "
+    "| SaslHandshake, SaslAuthenticate, delegation tokens, ACLs | Not built yet: "
     "clients connect without authentication. |\n"
     "| Requests between brokers and controllers | This node is alone; replicas will not "
     "speak Kafka's own inner protocol. |\n"
