@@ -52,6 +52,9 @@ TEST_CASE("an address has as many connections as it may have, and may come back"
         if (is_override) config.connections_per_ip_overrides["10.0.0.2"] = 2;
         Cluster cluster(1, config);
         cluster.run(two_at_a_time);
+        CHECK(cluster.metrics().find(
+                  "dlog_connections_refused_total{limit=\"max.connections.per.ip\"} 1\n") !=
+              std::string::npos);
         cluster.stop();
     }
 }
@@ -80,6 +83,9 @@ Task<void> connect_often(Wire& wire) {
 TEST_CASE("an address that connects faster than its quota is kept waiting, then closed") {
     Cluster cluster(2);
     cluster.run(connect_often);
+    CHECK(cluster.metrics().find(
+              "dlog_connections_refused_total{limit=\"connection_creation_rate\"} 1\n") !=
+          std::string::npos);
 }
 
 Task<void> connect_in_a_row(Wire& wire) {
@@ -99,6 +105,7 @@ TEST_CASE("a node takes connections as fast as max.connection.creation.rate allo
     config.connection_creation_rate_max = 10;
     Cluster cluster(3, config);
     cluster.run(connect_in_a_row);
+    CHECK(cluster.metrics().find("\ndlog_connections_delayed_total 0\n") == std::string::npos);
     cluster.stop();
 }
 
@@ -117,7 +124,6 @@ TEST_CASE("an address is counted as long as it is limited and has connections") 
     CHECK(!counts.enter(config).has_value());
     CHECK(counts.addresses() == 1);
     Admission moved = *std::move(first);
-    first.reset();
     CHECK(counts.addresses() == 1);
     moved = Admission();
     CHECK(counts.addresses() == 0);

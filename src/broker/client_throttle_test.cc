@@ -118,6 +118,12 @@ Task<void> quota_of_a_producer(Wire& wire) {
 TEST_CASE("a producer over its quota is told so and comes down to it; others are not touched") {
     Cluster cluster(1, {}, 3);
     cluster.run(quota_of_a_producer);
+    const std::string metrics = cluster.metrics();
+    const std::string key = "dlog_throttled_requests_total{quota=";
+    CHECK(metrics.find("\n" + key + "\"producer_byte_rate\"} 0\n") == std::string::npos);
+    CHECK(metrics.find("\n" + key + "\"producer_byte_rate\"} ") != std::string::npos);
+    CHECK(metrics.find("\n" + key + "\"consumer_byte_rate\"} 0\n") != std::string::npos);
+    CHECK(metrics.find("{quota=\"producer_byte_rate\"} 0\n") == std::string::npos);
 }
 
 Task<void> produce_into(Wire& wire, std::string client_id, Measured& measured, bool& is_done) {
