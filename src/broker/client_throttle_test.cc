@@ -311,6 +311,17 @@ Task<void> set_and_validate(Wire& wire) {
           ErrorCode::kNone);
     CHECK(co_await set_quota(wire, {{"ip", "localhost"}}, "connection_creation_rate", 5) ==
           ErrorCode::kInvalidRequest);
+    const std::optional<std::string> address = "2001:DB8::0:1";
+    CHECK(co_await set_quota(wire, {{"ip", address}}, "connection_creation_rate", 5) ==
+          ErrorCode::kNone);
+    protocol::DescribeClientQuotasRequest by_address;
+    by_address.components.push_back(
+        {.entity_type = "ip", .match_type = 0, .match = "2001:db8:0:0::1"});
+    const auto found = co_await call(wire, 1, by_address);
+    REQUIRE(found.message.entries.value().size() == 1);
+    CHECK(found.message.entries->at(0).entity.at(0).entity_name == "2001:db8::1");
+    CHECK(co_await set_quota(wire, {{"ip", address}}, "connection_creation_rate", 0, true) ==
+          ErrorCode::kNone);
     protocol::AlterClientQuotasRequest request;
     request.validate_only = true;
     auto& entry = request.entries.emplace_back();

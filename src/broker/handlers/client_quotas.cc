@@ -21,6 +21,8 @@ using protocol::DescribeClientQuotasRequest;
 using protocol::DescribeClientQuotasResponse;
 using protocol::ErrorCode;
 
+constexpr std::string_view kAddressType = "ip";
+
 DescribeClientQuotasResponse::EntryData described(const metadata::QuotaEntity& entity,
                                                   const metadata::QuotaValues& values) {
     DescribeClientQuotasResponse::EntryData entry;
@@ -48,7 +50,7 @@ metadata::QuotaAlteration alteration(AlterClientQuotasRequest::EntryData& asked)
 /// Writes an address in the one form in which connections are looked up; false when it is none.
 bool has_valid_address(metadata::QuotaAlteration& alteration) {
     for (auto& [type, name] : alteration.entity) {
-        if (type != "ip" || !name || name->empty()) continue;
+        if (type != kAddressType || !name || name->empty()) continue;
         auto canonical = canonical_address(*name);
         if (!canonical) return false;
         name = *std::move(canonical);
@@ -74,6 +76,9 @@ port::Task<Response> handle_describe_client_quotas(Request request) {
     if (!body) co_return undecodable(request, body.error());
     std::vector<metadata::QuotaCondition> conditions;
     for (auto& component : body->components) {
+        if (component.entity_type == kAddressType && component.match) {
+            component.match = canonical_address(*component.match).value_or(*component.match);
+        }
         conditions.push_back({.entity_type = std::move(component.entity_type),
                               .match_type = component.match_type,
                               .match = std::move(component.match)});
