@@ -81,6 +81,11 @@ constexpr Served kServed[] = {
      .handler = handle_incremental_alter_configs,
      .limits = "Topics and brokers only; of a broker's settings those that topics fall back on."},
     {.key = ApiKey::kOffsetDelete, .handler = handle_offset_delete},
+    {.key = ApiKey::kDescribeClientQuotas, .handler = handle_describe_client_quotas},
+    {.key = ApiKey::kAlterClientQuotas,
+     .handler = handle_alter_client_quotas,
+     .limits = "controller_mutation_rate is refused. An ip is an address, not a host name. Until "
+               "clients authenticate, every user is ANONYMOUS."},
     {.key = ApiKey::kDescribeCluster,
      .handler = handle_describe_cluster,
      .limits = "Brokers only, not the controllers' endpoint."},

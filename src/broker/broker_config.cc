@@ -4,6 +4,7 @@
 #include <set>
 
 #include "base/assert.h"
+#include "broker/peer_address.h"
 #include "metadata/topic_config.h"
 
 namespace dlog::broker {
@@ -53,8 +54,17 @@ constexpr ConfigDefinition kNodeSettings[] = {
      "How often the point from which a start must recover is written down.", 1, INT32_MAX},
     {"log.retention.check.interval.ms", ConfigType::kLong, "300000",
      "How often segments are looked at for removal.", 1},
+    {"max.connection.creation.rate", ConfigType::kInt, "2147483647",
+     "Connections taken in a second; further ones wait. The largest number is no limit.", 1,
+     INT32_MAX},
     {"max.connections", ConfigType::kInt, "10000",
      "Connections open at a time; further ones are closed.", 1, INT32_MAX},
+    {"max.connections.per.ip", ConfigType::kInt, "2147483647",
+     "Connections of one address open at a time; further ones are closed. The largest number is no "
+     "limit.",
+     0, INT32_MAX},
+    {"max.connections.per.ip.overrides", ConfigType::kString, "",
+     "Addresses with a number of their own, as in `192.0.2.1:100,2001:db8::1:50`."},
     {"max.incremental.fetch.session.cache.slots", ConfigType::kInt, "1000",
      "Incremental fetch sessions of each core.", 0, INT32_MAX},
     {"num.partitions", ConfigType::kInt, "1",
@@ -141,6 +151,33 @@ void read_group_settings(const ConfigMap& settings, NodeConfig& config) {
     read(settings, "offsets.topic.segment.bytes", config.offsets_topic_segment_bytes);
 }
 
+/// "192.0.2.1:100,2001:db8::1:50": an address, and behind its last colon a number.
+std::expected<void, std::string> read_ip_overrides(NodeConfig& config) {
+    constexpr std::string_view kName = "max.connections.per.ip.overrides";
+    const auto found = config.settings.find(kName);
+    std::string_view rest = found == config.settings.end() ? std::string_view{} : found->second;
+    while (!rest.empty()) {
+        const std::string_view entry = rest.substr(0, rest.find(','));
+        rest.remove_prefix(std::min(rest.size(), entry.size() + 1));
+        const std::size_t colon = entry.rfind(':');
+        const auto address = canonical_address(entry.substr(0, colon));
+        const auto count = colon == std::string_view::npos
+                               ? std::nullopt
+                               : metadata::parse_integer(entry.substr(colon + 1));
+        if (!address || !count || *count < 0 || *count > INT32_MAX) {
+            return std::unexpected(std::string(kName) + ": '" + std::string(entry) +
+                                   "' is not ADDRESS:NUMBER, such as 192.0.2.1:100.");
+        }
+        config.connections_per_ip_overrides[*address] = static_cast<std::uint32_t>(*count);
+    }
+    if (config.connections_per_ip_max == 0 && config.connections_per_ip_overrides.empty()) {
+        return std::unexpected(
+            "max.connections.per.ip is 0 and no address has a number of its "
+            "own: nobody could connect.");
+    }
+    return {};
+}
+
 std::expected<void, std::string> check_settings(const ConfigMap& settings) {
     const std::span<const BrokerSetting> known = broker_settings();
     for (const auto& [name, value] : settings) {
@@ -195,12 +232,14 @@ std::expected<void, std::string> apply_settings(NodeConfig& config) {
     read(settings, "log.cleaner.io.max.bytes.per.second", config.cleaner_bytes_per_second);
     read_ms(settings, "log.flush.offset.checkpoint.interval.ms", config.checkpoint_interval);
     read_ms(settings, "log.retention.check.interval.ms", config.retention_interval);
+    read(settings, "max.connection.creation.rate", config.connection_creation_rate_max);
     read(settings, "max.connections", config.connections_max);
+    read(settings, "max.connections.per.ip", config.connections_per_ip_max);
     read(settings, "max.incremental.fetch.session.cache.slots", config.fetch_session_slots_max);
     read(settings, "num.partitions", config.num_partitions);
     read(settings, "queued.max.request.bytes", config.request_memory_bytes_max);
     read(settings, "socket.request.max.bytes", config.request_bytes_max);
-    return {};
+    return read_ip_overrides(config);
 }
 
 }  // namespace dlog::broker

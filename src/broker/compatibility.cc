@@ -48,7 +48,7 @@ constexpr std::string_view kNotServed =
     "yet. Idempotent producers are served. |\n"
     "| Share groups, streams groups | Not built yet. |\n"
     "| ElectLeaders, reassignments | Not built yet. |\n"
-    "| SaslHandshake, SaslAuthenticate, delegation tokens, ACLs, quotas | Not built yet: "
+    "| SaslHandshake, SaslAuthenticate, delegation tokens, ACLs | Not built yet: "
     "clients connect without authentication. |\n"
     "| Requests between brokers and controllers | This node is alone; replicas will not "
     "speak Kafka's own inner protocol. |\n"

@@ -38,6 +38,11 @@ port::OutPart cut_front(port::OutPart& part, std::size_t size) {
     return front;
 }
 
+port::Task<void> answer_apart(Request request, ReplyTo reply) {
+    const Handler handler = request.api->handler;
+    reply.send(co_await handler(std::move(request)));
+}
+
 }  // namespace
 
 std::size_t Response::size_bytes() const {
@@ -63,9 +68,11 @@ void ReplyTo::send(Response response) {
 
 ClientConnection::ClientConnection(Core& core, Arrival arrival)
     : core_(core),
+      admission_(std::move(arrival.admission)),
       connection_(std::move(arrival.connection)),
       reader_(*connection_, core.budget, core.config.request_bytes_max),
       affinity_(core.id(), core.ports.spawn.core_count()),
+      throttle_(core),
       watchdog_(*this) {
     reader_.begin_with(std::move(arrival.unread));
     if (arrival.fetch_session != nullptr) {
@@ -98,7 +105,8 @@ Arrival ClientConnection::depart() {
     connection_->leave();
     return {.connection = std::move(connection_),
             .unread = reader_.take_unread(),
-            .fetch_session = core_.sessions.extract(fetch_session_id_)};
+            .fetch_session = core_.sessions.extract(fetch_session_id_),
+            .admission = std::move(admission_)};
 }
 
 void ClientConnection::close() {
@@ -114,6 +122,10 @@ void ClientConnection::close() {
 port::Task<void> ClientConnection::serve() {
     while (!is_closing_) {
         if (affinity_.better_home() && co_await prepare_to_move()) co_return;
+        if (muted_until_ != Instant{}) {
+            co_await rest_while_muted();
+            if (is_closing_) co_return;
+        }
         Frame frame;
         if (!reader_.take(frame)) {
             auto next = co_await reader_.next();
@@ -133,20 +145,46 @@ port::Task<void> ClientConnection::serve() {
         }
         while (!has_window() && !is_closing_) co_await changed_.wait();
         if (is_closing_) co_return;
-        const std::size_t bytes = request->frame.bytes.size();
-        ++produce_in_flight_;
-        produce_bytes_in_flight_ += bytes;
-        ReplyTo reply(*this, reserve_slot(), bytes, gate_);
-        const PipelinedHandler handler = request->api->pipelined;
-        core_.ports.spawn.spawn(handler(*std::move(request), std::move(reply)));
+        const RequestQuota quota = throttle_.begin(request->client_id);
+        begin_apart(*std::move(request), quota);
     }
+}
+
+/// Does not wait for the answer.
+void ClientConnection::begin_apart(Request request, RequestQuota begun) {
+    const std::size_t bytes = request.frame.bytes.size();
+    ++produce_in_flight_;
+    produce_bytes_in_flight_ += bytes;
+    ReplyTo reply(*this, reserve_slot(), bytes, gate_);
+    RequestQuota& quota = slots_.back().quota = begun;
+    request.quota = &quota;
+    if (const PipelinedHandler handler = request.api->pipelined) {
+        charge_produce(request, bytes);
+        muted_until_ = std::max(muted_until_, quota.muted_until);
+        core_.ports.spawn.spawn(handler(std::move(request), std::move(reply)));
+    } else {
+        core_.ports.spawn.spawn(answer_apart(std::move(request), std::move(reply)));
+    }
+    // The slot stays until the writer runs, which is not within this call.
+    if (quota.limits.request_time.is_set()) {
+        quota.busy = core_.ports.clock.now() - quota.begun;
+        quota.has_waited = true;
+    }
+}
+
+port::Task<void> ClientConnection::rest_while_muted() {
+    port::Clock& clock = core_.ports.clock;
+    while (clock.now() < muted_until_ && !is_closing_) {
+        co_await changed_.wait_until(clock, muted_until_);
+    }
+    muted_until_ = {};
 }
 
 /// Answers everything that was asked; true when the connection then is to go on where its
 /// partitions are.
 port::Task<bool> ClientConnection::prepare_to_move() {
     while ((!slots_.empty() || is_writing_) && !is_closing_) co_await changed_.wait();
-    if (is_closing_) co_return false;
+    if (is_closing_ || muted_until_ != Instant{}) co_return false;
     next_home_ = affinity_.better_home();
     co_return next_home_.has_value();
 }
@@ -155,7 +193,15 @@ port::Task<bool> ClientConnection::serve_one(Request request) {
     // What was produced before on this connection is answered, and visible, before this is begun.
     while (!slots_.empty() && !is_closing_) co_await changed_.wait();
     if (is_closing_) co_return false;
+    const RequestQuota quota = throttle_.begin(request.client_id);
+    if (quota.limits.request_time.is_set()) {
+        begin_apart(std::move(request), quota);
+        while (!slots_.empty() && !is_closing_) co_await changed_.wait();
+        co_return !is_closing_;
+    }
     const std::uint64_t sequence = reserve_slot();
+    slots_.back().quota = quota;
+    request.quota = &slots_.back().quota;
     const Handler handler = request.api->handler;
     Response response = co_await handler(std::move(request));
     fill_slot(sequence, std::move(response));
@@ -256,6 +302,7 @@ void ClientConnection::fill_slot(std::uint64_t sequence, Response response) {
     Slot& slot = slots_[sequence - first_sequence_];
     DLOG_ASSERT(!slot.is_ready, sequence);
     if (!response.broken.empty()) close_because(response.broken, nullptr);
+    muted_until_ = std::max(muted_until_, slot.quota.muted_until);
     slot.response = std::move(response);
     slot.is_ready = true;
 }
@@ -317,7 +364,8 @@ std::vector<port::OutPart> ClientConnection::take_output() {
 
 void ClientConnection::look_after() {
     const std::uint64_t moves = moves_ + reader_.reads();
-    unmoved_ = moves == watched_moves_ ? unmoved_ + watch_period_ : Duration{};
+    const bool is_muted = muted_until_ != Instant{} && !is_writing_;
+    unmoved_ = moves == watched_moves_ && !is_muted ? unmoved_ + watch_period_ : Duration{};
     watched_moves_ = moves;
     const bool is_waiting_for_peer = is_writing_ || (slots_.empty() && reader_.is_within_frame());
     if (is_waiting_for_peer && unmoved_ >= core_.config.write_stall_max) {

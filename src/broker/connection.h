@@ -8,7 +8,9 @@
 #include <optional>
 #include <string_view>
 
+#include "broker/admission.h"
 #include "broker/affinity.h"
+#include "broker/client_throttle.h"
 #include "broker/fetch_session.h"
 #include "broker/frame_reader.h"
 #include "broker/request.h"
@@ -48,13 +50,15 @@ struct Arrival {
     port::ConnectionPtr connection;
     Buffer unread;                  ///< Came already and is not handled yet.
     FetchSessionPtr fetch_session;  ///< May be null.
+    Admission admission;
 };
 
 /// Belongs to the core that runs it. Requests are handled one after another, except that a
 /// Produce lets the next request be read as soon as it has been handed to its partitions, up to the
 /// configured number and bytes in flight; any other request waits until those are answered. Output
 /// that the peer does not take, a frame that stops coming, and idleness all end the connection
-/// after a time. One whose partitions lie on another core moves there between two requests.
+/// after a time. A client over its quota is answered at once and then not listened to (KIP-219).
+/// One whose partitions lie on another core moves there between two requests.
 class ClientConnection {
   public:
     ClientConnection(Core& core, Arrival arrival);
@@ -76,6 +80,7 @@ class ClientConnection {
     struct Slot {
         Response response;
         bool is_ready = false;
+        RequestQuota quota;
     };
 
     /// Wakes up now and then and closes a connection that has not moved.
@@ -101,6 +106,8 @@ class ClientConnection {
     [[nodiscard]] port::Task<void> serve();
     [[nodiscard]] port::Task<bool> prepare_to_move();
     [[nodiscard]] port::Task<bool> serve_one(Request request);
+    [[nodiscard]] port::Task<void> rest_while_muted();
+    void begin_apart(Request request, RequestQuota begun);
     [[nodiscard]] port::Task<void> write_responses();
     [[nodiscard]] std::optional<Request> parse(Frame frame);
     void log_end(FrameEnd end);
@@ -117,6 +124,7 @@ class ClientConnection {
     void look_after();
 
     Core& core_;
+    Admission admission_;
     port::ConnectionPtr connection_;
     FrameReader reader_;
     Affinity affinity_;
@@ -132,6 +140,10 @@ class ClientConnection {
     std::coroutine_handle<> writer_;
     bool is_closing_ = false;
     bool is_writing_ = false;
+
+    ClientThrottle throttle_;
+    /// No request is begun before this time; zero most of the time.
+    Instant muted_until_;
 
     Watchdog watchdog_;
     Duration watch_period_;

@@ -224,6 +224,20 @@ Controller::allocate_producer_ids() {
     co_return decision.reply;
 }
 
+port::Task<metadata::AlterClientQuotasReply> Controller::alter_client_quotas(
+    metadata::AlterClientQuotas request) {
+    co_await begin_change();
+    auto decision = metadata::decide(state_, request);
+    const Outcome outcome = co_await commit(std::move(decision.records));
+    end_change();
+    if (!outcome) {
+        for (auto& [entity, refusal] : decision.reply) {
+            if (refusal.code == ErrorCode::kNone) refusal = outcome.error();
+        }
+    }
+    co_return std::move(decision.reply);
+}
+
 port::Task<metadata::CreateTopicsReply> create_topics(Core& core, metadata::CreateTopics request) {
     Core& there = core.other(kControllerCore);
     co_await port::hop(core.ports.spawn, kControllerCore);
@@ -263,6 +277,15 @@ port::Task<std::expected<metadata::ProducerIdBlock, ErrorCode>> allocate_produce
     auto block = co_await core.shared.controller->allocate_producer_ids();
     co_await port::hop(there.ports.spawn, core.id());
     co_return block;
+}
+
+port::Task<metadata::AlterClientQuotasReply> alter_client_quotas(
+    Core& core, metadata::AlterClientQuotas request) {
+    Core& there = core.other(kControllerCore);
+    co_await port::hop(core.ports.spawn, kControllerCore);
+    auto reply = co_await core.shared.controller->alter_client_quotas(std::move(request));
+    co_await port::hop(there.ports.spawn, core.id());
+    co_return reply;
 }
 
 }  // namespace dlog::broker

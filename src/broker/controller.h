@@ -12,6 +12,7 @@
 #include "broker/leftovers.h"
 #include "broker/view.h"
 #include "metadata/alter_configs.h"
+#include "metadata/client_quotas.h"
 #include "metadata/controller.h"
 #include "metadata/state.h"
 #include "port/sync.h"
@@ -52,6 +53,9 @@ class Controller {
     [[nodiscard]] port::Task<std::expected<metadata::ProducerIdBlock, protocol::ErrorCode>>
     allocate_producer_ids();
 
+    [[nodiscard]] port::Task<metadata::AlterClientQuotasReply> alter_client_quotas(
+        metadata::AlterClientQuotas request);
+
     [[nodiscard]] const metadata::State& state() const { return state_; }
     /// The topics that the log named when it was opened and that are deleted. Asked once.
     [[nodiscard]] std::vector<DeletedTopicFiles> take_deleted() { return std::move(deleted_); }
@@ -89,5 +93,7 @@ class Controller {
                                                                     metadata::AlterConfigs request);
 [[nodiscard]] port::Task<std::expected<metadata::ProducerIdBlock, protocol::ErrorCode>>
 allocate_producer_ids(Core& core);
+[[nodiscard]] port::Task<metadata::AlterClientQuotasReply> alter_client_quotas(
+    Core& core, metadata::AlterClientQuotas request);
 
 }  // namespace dlog::broker

@@ -1,18 +1,20 @@
 /// What the broker keeps on one core.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <string>
 #include <unordered_map>
 #include <vector>
 
 #include "base/ids.h"
+#include "broker/admission.h"
 #include "broker/fetch_session.h"
 #include "broker/memory_budget.h"
 #include "broker/metrics.h"
 #include "broker/node_config.h"
+#include "broker/quota_meters.h"
 #include "broker/view.h"
 #include "metadata/controller.h"
 #include "port/ports.h"
@@ -31,14 +33,16 @@ struct Core;
 
 inline constexpr CoreId kControllerCore{0};
 
-/// What all cores of a node share. Everything but the counter is fixed before the first connection.
+/// What all cores of a node share. Everything but the connections that are
+/// counted and what the meters hold is fixed before the first connection.
 struct NodeShared {
     std::string cluster_id;
     LeaderEpoch epoch;  ///< This start's leader epoch.
     port::Endpoint advertised;
     Controller* controller = nullptr;  ///< Lives on kControllerCore.
     std::vector<Core*> cores;
-    std::atomic<std::uint32_t> connections{0};
+    std::unique_ptr<QuotaMeters> meters;
+    ConnectionCounts connections;
 };
 
 /// Each core cleans its own partitions and has an even share of what cleaning may take.

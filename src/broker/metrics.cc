@@ -27,8 +27,9 @@ constexpr Series kSeries[] = {
      &CoreMetrics::connections_accepted},
     {"dlog_connections_moved_total", "counter",
      "Connections that moved to the core of their partitions.", &CoreMetrics::connections_moved},
-    {"dlog_connections_refused_total", "counter", "Connections closed because of max.connections.",
-     &CoreMetrics::connections_refused},
+    {"dlog_connections_delayed_total", "counter",
+     "Connections taken later because of max.connection.creation.rate.",
+     &CoreMetrics::connections_delayed},
     {"dlog_connections_stalled_total", "counter",
      "Connections closed because the client stopped reading or writing.",
      &CoreMetrics::stalled_connections},
@@ -81,6 +82,30 @@ constexpr Series kSeries[] = {
      &CoreMetrics::uncleanable_partitions},
 };
 
+/// Why connections were refused, as a label.
+struct RefusalSeries {
+    std::string_view limit;
+    std::uint64_t CoreMetrics::* member;
+};
+
+constexpr RefusalSeries kRefusals[] = {
+    {"max.connections", &CoreMetrics::connections_over_max},
+    {"max.connections.per.ip", &CoreMetrics::connections_over_ip_max},
+    {"connection_creation_rate", &CoreMetrics::connections_over_ip_rate},
+};
+
+/// What throttled, as a label.
+struct ThrottleSeries {
+    std::string_view quota;
+    ThrottleMetrics CoreMetrics::* member;
+};
+
+constexpr ThrottleSeries kThrottles[] = {
+    {"producer_byte_rate", &CoreMetrics::produce_throttles},
+    {"consumer_byte_rate", &CoreMetrics::fetch_throttles},
+    {"request_percentage", &CoreMetrics::request_time_throttles},
+};
+
 void append_head(std::string& out, std::string_view name, std::string_view type,
                  std::string_view help) {
     out.append("# HELP ").append(name).append(" ").append(help).append("\n# TYPE ");
@@ -92,6 +117,30 @@ std::string seconds_text(double value) {
     const auto [end, error] = std::to_chars(text, text + sizeof(text), value);
     DLOG_ASSERT(error == std::errc{});
     return {text, end};
+}
+
+void render_refusals(std::string& out, const CoreMetrics& sum) {
+    constexpr std::string_view kName = "dlog_connections_refused_total";
+    append_head(out, kName, "counter", "Connections closed at once, by the limit that they met.");
+    for (const RefusalSeries& series : kRefusals) {
+        out.append(kName).append("{limit=\"").append(series.limit).append("\"} ");
+        out.append(std::to_string(sum.*series.member)).append("\n");
+    }
+}
+
+void render_throttles(std::string& out, const CoreMetrics& sum) {
+    const auto render = [&](std::string_view name, std::string_view help,
+                            std::uint64_t ThrottleMetrics::* member) {
+        append_head(out, name, "counter", help);
+        for (const ThrottleSeries& series : kThrottles) {
+            out.append(name).append("{quota=\"").append(series.quota).append("\"} ");
+            out.append(std::to_string(sum.*series.member.*member)).append("\n");
+        }
+    };
+    render("dlog_throttled_requests_total", "Requests whose client was over its quota.",
+           &ThrottleMetrics::requests);
+    render("dlog_throttle_milliseconds_total", "How long those clients were not listened to.",
+           &ThrottleMetrics::milliseconds);
 }
 
 }  // namespace
@@ -126,6 +175,11 @@ void LatencyHistogram::render(std::string& out, std::string_view name,
 void CoreMetrics::add(const CoreMetrics& other) {
     for (std::size_t i = 0; i < requests.size(); ++i) requests[i] += other.requests[i];
     for (const Series& series : kSeries) this->*series.member += other.*series.member;
+    for (const RefusalSeries& series : kRefusals) this->*series.member += other.*series.member;
+    for (const ThrottleSeries& series : kThrottles) {
+        (this->*series.member).requests += (other.*series.member).requests;
+        (this->*series.member).milliseconds += (other.*series.member).milliseconds;
+    }
     produce_latency.add(other.produce_latency);
     fetch_latency.add(other.fetch_latency);
 }
@@ -142,6 +196,8 @@ std::string render_metrics(const CoreMetrics& sum) {
         out.append(series.name).append(" ").append(std::to_string(sum.*series.member));
         out.append("\n");
     }
+    render_refusals(out, sum);
+    render_throttles(out, sum);
     sum.produce_latency.render(out, "dlog_produce_latency_seconds",
                                "From a produce request's last byte to its answer.");
     sum.fetch_latency.render(out, "dlog_fetch_latency_seconds",

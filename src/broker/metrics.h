@@ -36,6 +36,12 @@ class LatencyHistogram {
 
 inline constexpr std::size_t kApiKeysMax = 128;
 
+/// Answers that told a client to hold back, and for how long together.
+struct ThrottleMetrics {
+    std::uint64_t requests = 0;
+    std::uint64_t milliseconds = 0;
+};
+
 /// Written by its core only; read by a coroutine that hops there.
 struct CoreMetrics {
     std::array<std::uint64_t, kApiKeysMax> requests{};  // by API key
@@ -44,7 +50,10 @@ struct CoreMetrics {
     std::uint64_t response_bytes = 0;
     std::uint64_t connections_accepted = 0;
     std::uint64_t connections_moved = 0;
-    std::uint64_t connections_refused = 0;
+    std::uint64_t connections_over_max = 0;
+    std::uint64_t connections_over_ip_max = 0;
+    std::uint64_t connections_over_ip_rate = 0;
+    std::uint64_t connections_delayed = 0;
     std::uint64_t stalled_connections = 0;
     std::uint64_t connections_open = 0;
     std::uint64_t produced_batches = 0;
@@ -73,6 +82,9 @@ struct CoreMetrics {
     std::uint64_t cleaner_removed_records = 0;
     std::uint64_t cleaner_rounds = 0;
     std::uint64_t uncleanable_partitions = 0;
+    ThrottleMetrics produce_throttles;
+    ThrottleMetrics fetch_throttles;
+    ThrottleMetrics request_time_throttles;
     LatencyHistogram produce_latency;
     LatencyHistogram fetch_latency;
 

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <atomic>
+#include <optional>
+#include <string_view>
 #include <utility>
 
 #include "base/assert.h"
@@ -14,6 +16,8 @@
 #include "broker/groups.h"
 #include "broker/leftovers.h"
 #include "broker/metrics.h"
+#include "broker/peer_address.h"
+#include "port/entropy.h"
 
 namespace dlog::broker {
 
@@ -34,6 +38,10 @@ struct Node::Impl {
 };
 
 namespace {
+
+/// Kinds of meters beside those of client_throttle.cc.
+constexpr std::uint64_t kAddressMeters = 1001;
+constexpr std::uint64_t kNodeMeter = 1002;
 
 /// Serves a connection on `core` as long as it stays there, then hands it to the next one.
 port::Task<void> serve_connection(Core* core, Arrival arrival) {
@@ -62,9 +70,67 @@ port::Task<void> serve_connection(Core* core, Arrival arrival) {
         }
         // This core's stop waits for the hand-over, so that it finds the connection on the other.
         co_await port::hop(next->ports.spawn, core->id());
-        if (is_there) co_return;
     }
-    core->shared.connections.fetch_sub(1, std::memory_order_relaxed);
+}
+
+/// A connection that came too soon after others of its address is kept waiting, then closed, as
+/// Kafka does: one that is closed at once would be back at once.
+port::Task<void> close_later(Core* core, port::ConnectionPtr connection, Admission admission,
+                             Duration wait) {
+    const port::Gate::Hold hold = core->connection_gate.enter();
+    // Held meanwhile, and counted.
+    const Admission place = std::move(admission);
+    const port::ConnectionPtr open = std::move(connection);
+    port::Clock& clock = core->ports.clock;
+    const Instant deadline = clock.now() + std::min(wait, seconds(1));
+    if (!core->is_stopping) co_await core->stopping.wait_until(clock, deadline);
+}
+
+void note_refused(Core& core, std::uint64_t& counter, std::string_view peer,
+                  std::string_view limit) {
+    if (counter++ % 100 != 0) return;
+    core.ports.log.warn("refused connections: a limit is reached",
+                        {{"peer", peer}, {"limit", limit}, {"refused", counter}});
+}
+
+/// Nothing when the connection meets a limit; it is then taken care of.
+std::optional<Admission> admit(Core& core, port::ConnectionPtr& connection) {
+    const std::string& peer = connection->peer();
+    std::optional<Admission> admission = core.shared.connections.enter(core.config);
+    if (!admission) {
+        note_refused(core, core.metrics.connections_over_max, peer, "max.connections");
+        return std::nullopt;
+    }
+    const std::string address = address_of_peer(peer);
+    if (!core.shared.connections.count_address(*admission, address, core.config)) {
+        note_refused(core, core.metrics.connections_over_ip_max, peer, "max.connections.per.ip");
+        return std::nullopt;
+    }
+    const metadata::ClientQuotas* quotas = core.view->state().client_quotas().get();
+    const auto rate = quotas == nullptr ? std::nullopt : quotas->connection_rate(address);
+    if (!rate) return admission;
+    QuotaMeters& meters = *core.shared.meters;
+    const Duration wait = meters.try_charge(meters.key_of(kAddressMeters, address, {}),
+                                            cost_of(1, *rate), core.ports.clock.now());
+    if (wait == Duration{}) return admission;
+    note_refused(core, core.metrics.connections_over_ip_rate, peer, "connection_creation_rate");
+    core.ports.spawn.spawn(close_later(&core, std::move(connection), *std::move(admission), wait));
+    return std::nullopt;
+}
+
+/// Waits as long as max.connection.creation.rate asks. False when the node stops.
+port::Task<bool> await_creation_rate(Core* core) {
+    const std::uint32_t rate = core->config.connection_creation_rate_max;
+    if (rate == kNoConnectionLimit) co_return true;
+    QuotaMeters& meters = *core->shared.meters;
+    port::Clock& clock = core->ports.clock;
+    const Instant now = clock.now();
+    const Duration wait = meters.charge(meters.key_of(kNodeMeter, {}, {}), cost_of(1, rate), now);
+    if (wait.ns > 0) {
+        ++core->metrics.connections_delayed;
+        co_await core->stopping.wait_until(clock, now + wait);
+    }
+    co_return !core->is_stopping;
 }
 
 port::Task<void> accept_connections(Core* core, port::Listener* listener) {
@@ -79,19 +145,12 @@ port::Task<void> accept_connections(Core* core, port::Listener* listener) {
             co_await port::sleep_for(core->ports.clock, milliseconds(100));
             continue;
         }
-        const std::uint32_t open = core->shared.connections.fetch_add(1, std::memory_order_relaxed);
-        if (open >= core->config.connections_max) {
-            core->shared.connections.fetch_sub(1, std::memory_order_relaxed);
-            if (core->metrics.connections_refused++ % 100 == 0) {
-                core->ports.log.warn("refused a connection: max.connections are open",
-                                     {{"peer", (*accepted)->peer()},
-                                      {"max.connections", core->config.connections_max},
-                                      {"refused", core->metrics.connections_refused}});
-            }
-            continue;
-        }
+        if (!co_await await_creation_rate(core)) break;
+        auto admission = admit(*core, *accepted);
+        if (!admission) continue;
         ++core->metrics.connections_accepted;
-        core->ports.spawn.spawn(serve_connection(core, {.connection = *std::move(accepted)}));
+        core->ports.spawn.spawn(serve_connection(
+            core, {.connection = *std::move(accepted), .admission = *std::move(admission)}));
     }
 }
 
@@ -213,6 +272,7 @@ port::Task<std::expected<void, std::string>> Node::start() {
                        co_await open_data_folder(home.ports, self.config.data_dir,
                                                  self.config.node_id, self.config.process_id));
     self.is_started = true;
+    self.shared.meters = std::make_unique<QuotaMeters>(home.ports.entropy.next());
     self.shared.cluster_id = self.folder.meta.cluster_id;
     self.shared.epoch = self.folder.meta.epoch;
     for (const auto& core : self.cores) co_await start_shard(&home, core.get());

@@ -4,6 +4,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <string>
 
 #include "base/ids.h"
@@ -13,6 +15,8 @@
 #include "port/net.h"
 
 namespace dlog::broker {
+
+inline constexpr std::uint32_t kNoConnectionLimit = INT32_MAX;
 
 /// Comments give Kafka's name of each setting where it has one.
 struct NodeConfig {
@@ -34,6 +38,11 @@ struct NodeConfig {
 
     std::size_t request_bytes_max = 104'857'600;  ///< socket.request.max.bytes
     std::uint32_t connections_max = 10'000;       ///< max.connections, all cores together
+    std::uint32_t connections_per_ip_max = kNoConnectionLimit;  ///< max.connections.per.ip
+    /// By address: max.connections.per.ip.overrides.
+    std::map<std::string, std::uint32_t, std::less<>> connections_per_ip_overrides;
+    /// A second: max.connection.creation.rate
+    std::uint32_t connection_creation_rate_max = kNoConnectionLimit;
     Duration connection_idle_max = seconds(600);  ///< connections.max.idle.ms
     /// A response that the client does not take within this time closes the connection.
     Duration write_stall_max = seconds(60);

@@ -15,6 +15,7 @@ namespace dlog::broker {
 class Affinity;
 struct ApiEntry;
 struct Core;
+struct RequestQuota;
 
 /// One request with the frame that its views point into. Its core is that of the connection.
 struct Request {
@@ -31,6 +32,8 @@ struct Request {
     Affinity* affinity = nullptr;
     /// Where the handler of a Fetch leaves the id of its session; lives as long as the connection.
     std::int32_t* fetch_session_id = nullptr;
+    /// What quotas say of this request; lives until it is answered.
+    RequestQuota* quota = nullptr;
 };
 
 /// What is written back.

@@ -59,6 +59,7 @@ struct Wire {
     port::Ports& ports;
     port::ConnectionPtr connection;
     std::int32_t correlation_id = 0;
+    std::string client_id = "test";
 };
 
 inline Task<bool> connect(Wire& wire) {
@@ -85,7 +86,7 @@ template <class Request>
 Task<void> send(Wire& wire, std::int16_t version, Request request) {
     protocol::Writer writer;
     const auto encoded = protocol::encode_request_frame(writer, version, ++wire.correlation_id,
-                                                        std::string("test"), request);
+                                                        wire.client_id, request);
     REQUIRE_MESSAGE(encoded.has_value(), encoded.error().text());
     CHECK(co_await send_bytes(wire, writer.take()));
 }
@@ -191,6 +192,11 @@ inline Task<void> create_topic(Wire& wire, std::string name, std::int32_t partit
     CHECK(reply.message.topics.at(0).error_code == ErrorCode::kNone);
 }
 
+/// Leaves the node's metrics in `text`; called on the node's first core.
+inline Task<void> read_metrics(Node& node, std::string& text) {
+    text = co_await node.metrics_text();
+}
+
 using Script = std::function<Task<void>(Wire&)>;
 
 /// A node on two cores and a client's machine.
@@ -227,6 +233,13 @@ struct Cluster {
         client.ports().spawn.spawn(run_script(client.ports(), std::move(script), is_done));
         const bool finished = world.run_until([&] { return is_done; }, seconds(120));
         CHECK_MESSAGE(finished, world.last_lines(20));
+    }
+
+    std::string metrics() {
+        std::string text;
+        host.ports().spawn.spawn(read_metrics(*program().node, text));
+        CHECK(world.run_until([&] { return !text.empty(); }, seconds(60)));
+        return text;
     }
 
     void stop() {

@@ -405,6 +405,72 @@ Command consume() {
     };
 }
 
+std::vector<Option> quota_options(bool is_list) {
+    const std::string of = is_list ? "Of " : "For ";
+    return {
+        {.name = "user", .value_name = "NAME", .documentation = of + "this user."},
+        {.name = "default-user", .documentation = of + "users without a quota of their own."},
+        {.name = "client-id", .value_name = "ID", .documentation = of + "this client id."},
+        {.name = "default-client-id",
+         .documentation = of + "each client id without a quota of its own."},
+        {.name = "ip", .value_name = "ADDRESS", .documentation = of + "this address."},
+        {.name = "default-ip", .documentation = of + "each address without a quota of its own."},
+        {.name = "json", .documentation = "Print JSON, for programs."},
+        bootstrap(),
+        timeout()};
+}
+
+Command quota_list() {
+    return {
+        .name = "quota list",
+        .summary = "List what clients may use",
+        .description =
+            "Without options: all quotas. With some: those of entities that have all "
+            "the parts named.",
+        .options = quota_options(true),
+        .examples = {{"dlog quota list", "One entity a line"},
+                     {"dlog quota list --client-id loader --json", "Those of a client id"}},
+    };
+}
+
+Command quota_set() {
+    return {
+        .name = "quota set",
+        .summary = "Limit what clients may use",
+        .description =
+            "The keys are Kafka's:\n"
+            "  producer_byte_rate        bytes a second of Produce requests\n"
+            "  consumer_byte_rate        bytes a second of fetched records\n"
+            "  request_percentage        time of requests, in percent of one core\n"
+            "  connection_creation_rate  new connections a second, of an --ip\n"
+            "The most specific one holds: of the user and client id together, of the user, of the "
+            "client id.\nClients do not authenticate yet: their user is ANONYMOUS.",
+        .arguments = {{.name = "KEY=VALUE",
+                       .documentation = "what to limit; byte rates may have a unit",
+                       .is_repeated = true}},
+        .options = quota_options(false),
+        .examples = {{"dlog quota set --client-id loader producer_byte_rate=10MB",
+                      "One client id, over all its connections"},
+                     {"dlog quota set --default-client-id consumer_byte_rate=50MB",
+                      "Each client id that has none of its own"},
+                     {"dlog quota set --default-ip connection_creation_rate=20", "Each address"}},
+    };
+}
+
+Command quota_delete() {
+    return {
+        .name = "quota delete",
+        .summary = "Take limits of clients back",
+        .arguments = {{.name = "KEY",
+                       .documentation = "what to limit no longer; everything when not given",
+                       .is_required = false,
+                       .is_repeated = true}},
+        .options = quota_options(false),
+        .examples = {{"dlog quota delete --client-id loader", "All of its quotas"},
+                     {"dlog quota delete --default-client-id consumer_byte_rate", "One of them"}},
+    };
+}
+
 Command log_dump() {
     return {
         .name = "log dump",
@@ -454,9 +520,10 @@ Command completion() {
 
 const std::vector<Command>& commands() {
     static const std::vector<Command> table = {
-        serve(),      topic_create(), topic_list(), topic_describe(), topic_alter(), topic_delete(),
-        config_get(), config_set(),   group_list(), group_describe(), group_reset(), group_delete(),
-        produce(),    consume(),      log_dump(),   log_check(),      completion()};
+        serve(),        topic_create(), topic_list(), topic_describe(), topic_alter(),
+        topic_delete(), config_get(),   config_set(), group_list(),     group_describe(),
+        group_reset(),  group_delete(), quota_list(), quota_set(),      quota_delete(),
+        produce(),      consume(),      log_dump(),   log_check(),      completion()};
     return table;
 }
 

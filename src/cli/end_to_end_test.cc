@@ -388,5 +388,54 @@ TEST_CASE("--json is for programs") {
     CHECK(fixture.command({"topic", "delete", "c", "--if-exists", "--json"}).output == "[]\n");
 }
 
+TEST_CASE("quotas are set, listed and deleted by entity") {
+    Fixture fixture;
+    fixture.start();
+    CHECK(fixture.command({"quota", "list"}).output.empty());
+    CHECK(fixture.command({"quota", "list", "--json"}).output == "[]\n");
+    Outcome outcome = fixture.command({"quota", "set", "--client-id", "loader",
+                                       "producer_byte_rate=10MB", "request_percentage=0.5"});
+    CHECK_MESSAGE(outcome.exit_code == kOk, outcome.errors);
+    CHECK(outcome.output == "set client-id loader\n");
+    const Words set_for[] = {{"--user", "u", "--default-client-id"}, {"--default-user"}};
+    for (const Words& entity : set_for) {
+        Words words = {"quota", "set", "consumer_byte_rate=2000000"};
+        words.insert(words.end(), entity.begin(), entity.end());
+        CHECK(fixture.command(words).exit_code == kOk);
+    }
+    CHECK(fixture.command({"quota", "set", "--default-ip", "connection_creation_rate=1000"})
+              .exit_code == kOk);
+    CHECK(sorted(fixture.command({"quota", "list"}).output) ==
+          sorted("client-id loader: producer_byte_rate=10000000 request_percentage=0.5\n"
+                 "user u, default client-id: consumer_byte_rate=2000000\n"
+                 "default user: consumer_byte_rate=2000000\n"
+                 "default ip: connection_creation_rate=1000\n"));
+    CHECK(fixture.command({"quota", "list", "--user", "u", "--json"}).output ==
+          "[{\"entity\":[{\"type\":\"user\",\"name\":\"u\"},"
+          "{\"type\":\"client-id\",\"name\":null}],"
+          "\"values\":[{\"key\":\"consumer_byte_rate\",\"value\":2000000}]}]\n");
+
+    CHECK(fixture.command({"quota", "delete", "--client-id", "loader", "request_percentage"})
+              .exit_code == kOk);
+    CHECK(fixture.command({"quota", "list", "--client-id", "loader"}).output ==
+          "client-id loader: producer_byte_rate=10000000\n");
+    CHECK(fixture.command({"quota", "delete", "--client-id", "loader"}).exit_code == kOk);
+    outcome = fixture.command({"quota", "delete", "--client-id", "loader"});
+    CHECK(outcome.exit_code == kFailed);
+    CHECK(outcome.errors.find("client-id loader has no quota") != std::string::npos);
+    outcome = fixture.command({"quota", "delete", "--user", "u"});
+    CHECK(outcome.exit_code == kFailed);  // Its client ids have one, it has none by itself.
+    outcome = fixture.command({"quota", "set", "--client-id", "c", "producer_byte_rate=0"});
+    CHECK(outcome.exit_code == kFailed);
+    CHECK(outcome.errors.find("must be greater than 0") != std::string::npos);
+    const Words wrong[] = {
+        {"quota", "set", "producer_byte_rate=1"},
+        {"quota", "set", "--user", "u", "producer_byte_rate"},
+        {"quota", "set", "--user", "u", "request_percentage=1x"},
+        {"quota", "set", "--user", "u", "--default-user", "consumer_byte_rate=1"},
+        {"quota", "delete"}};
+    for (const Words& words : wrong) CHECK(fixture.command(words).exit_code == kUsage);
+}
+
 }  // namespace
 }  // namespace dlog::cli

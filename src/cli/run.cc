@@ -18,6 +18,7 @@
 #include "cli/log_dump.h"
 #include "cli/parse.h"
 #include "cli/produce.h"
+#include "cli/quota.h"
 #include "cli/session.h"
 #include "cli/topic.h"
 #include "server/config.h"
@@ -137,6 +138,9 @@ constexpr Handler kHandlers[] = {
     {"group delete", group_delete},
     {"produce", produce},
     {"consume", consume},
+    {"quota list", quota_list},
+    {"quota set", quota_set},
+    {"quota delete", quota_delete},
     {"log dump", dump},
     {"log check", check},
     {"completion", completion},

@@ -14,7 +14,7 @@ namespace dlog::metadata {
 
 using Record =
     std::variant<ClusterRecord, NodeRecord, TopicRecord, PartitionRecord, TopicConfigRecord,
-                 RemoveTopicRecord, ProducerIdsRecord, BrokerConfigRecord>;
+                 RemoveTopicRecord, ProducerIdsRecord, BrokerConfigRecord, ClientQuotaRecord>;
 
 /// The value of a record in the log: the record's id and version as unsigned varints, then its
 /// fields.

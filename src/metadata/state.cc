@@ -13,6 +13,7 @@ void State::apply(const Record& record) {
 
 Image State::image() {
     unshared_.clear();
+    has_shared_quotas_ = true;
     return Image(new State(*this));
 }
 
@@ -116,6 +117,25 @@ void State::fold(const BrokerConfigRecord& record) {
     if (found == broker_configs_.end()) return;
     found->second.erase(record.name);
     if (found->second.empty()) broker_configs_.erase(found);
+}
+
+void State::fold(const ClientQuotaRecord& record) {
+    const QuotaEntity entity = entity_of(record);
+    if (entity.empty()) return;
+    if (client_quotas_ == nullptr) {
+        client_quotas_ = std::make_shared<ClientQuotas>();
+    } else if (has_shared_quotas_) {
+        client_quotas_ = std::make_shared<ClientQuotas>(*client_quotas_);
+    }
+    has_shared_quotas_ = false;
+    // It was made as a non-const object, and this State alone holds it.
+    auto& quotas = const_cast<ClientQuotas&>(*client_quotas_);
+    if (record.is_removed) {
+        quotas.remove(entity, record.key);
+    } else {
+        quotas.set(entity, record.key, record.value);
+    }
+    if (quotas.is_empty()) client_quotas_.reset();
 }
 
 TopicState* State::change(TopicId id) {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/ids.h"
+#include "metadata/client_quotas.h"
 #include "metadata/config_definition.h"
 #include "metadata/records.h"
 
@@ -79,6 +80,8 @@ class State {
     [[nodiscard]] LeaderEpoch epoch_of(NodeId node) const;
     /// What was set on a node while it ran; on every node for kEveryNode.
     [[nodiscard]] const ConfigMap& broker_configs(NodeId node) const;
+    /// Null when no quota is set.
+    [[nodiscard]] const ClientQuotasPtr& client_quotas() const { return client_quotas_; }
     [[nodiscard]] std::int64_t next_producer_id() const { return next_producer_id_; }
     [[nodiscard]] std::size_t partition_count() const { return partition_count_; }
 
@@ -93,6 +96,7 @@ class State {
     void fold(const RemoveTopicRecord& record);
     void fold(const ProducerIdsRecord& record);
     void fold(const BrokerConfigRecord& record);
+    void fold(const ClientQuotaRecord& record);
     /// The topic to change: a copy of its own when an image may share it. Null when it is not
     /// there.
     [[nodiscard]] TopicState* change(TopicId id);
@@ -109,6 +113,9 @@ class State {
     std::size_t partition_count_ = 0;
     /// Topics that no image shares.
     std::unordered_set<TopicId, IdHash> unshared_;
+    ClientQuotasPtr client_quotas_;
+    /// An image shares them: they are copied before they change.
+    bool has_shared_quotas_ = false;
 };
 
 }  // namespace dlog::metadata

@@ -281,6 +281,19 @@ ConfigSource Config::source(std::string_view key) const {
     return value(key).source;
 }
 
+namespace {
+
+/// In quotes when another key is its beginning: max.connections is a number in TOML, and cannot be
+/// the table that holds per.ip as well.
+std::string toml_key(std::string_view name) {
+    for (const ConfigKey& other : config_keys()) {
+        if (name.starts_with(std::string(other.name) + ".")) return quoted(std::string(name));
+    }
+    return std::string(name);
+}
+
+}  // namespace
+
 std::string Config::as_toml() const {
     std::string out;
     for (std::size_t i = 0; i < values_.size(); ++i) {
@@ -289,7 +302,7 @@ std::string Config::as_toml() const {
         if (key.name == "config") continue;  // names the file, cannot stand in it
         const bool is_unset = value.text.empty() && value.source == ConfigSource::kDefault;
         std::string line = is_unset ? "# " : "";
-        line += key.name;
+        line += toml_key(key.name);
         line += " = ";
         if (is_number(key) && !is_unset) {
             line += std::to_string(value.number);

@@ -79,8 +79,14 @@ ConfigResult<void> apply_toml(Config& config, std::string_view text, std::string
     const toml::parse_result parsed = toml::parse(text, file_name);
     Reader reader{config, file_name};
     if (!parsed) {
-        return unexpected(ConfigError{reader.place(parsed.error().source()) + ": " +
-                                      std::string(parsed.error().description())});
+        const std::string_view what = parsed.error().description();
+        std::string message = reader.place(parsed.error().source()) + ": " + std::string(what);
+        if (what.find("cannot redefine") != std::string_view::npos) {
+            message +=
+                "; a key that begins with another one stands in quotes: "
+                "\"max.connections.per.ip\" = 100";
+        }
+        return unexpected(ConfigError{std::move(message)});
     }
     return reader.read(parsed.table(), "");
 }

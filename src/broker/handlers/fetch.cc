@@ -7,6 +7,7 @@
 
 #include "base/assert.h"
 #include "broker/affinity.h"
+#include "broker/client_throttle.h"
 #include "broker/core.h"
 #include "broker/errors.h"
 #include "broker/fetch_session.h"
@@ -250,6 +251,7 @@ Response splice(const std::vector<protocol::Splice>& places, const Buffer& head,
 Response answer(const Request& request, FetchSession& session, std::vector<Part>& parts) {
     FetchResponse body;
     Core& core = *request.core;
+    std::size_t records_bytes = 0;
     for (std::size_t i = 0; i < parts.size(); ++i) {
         Part& part = parts[i];
         const bool is_told = session.tell(part.item, {.error = part.error,
@@ -277,8 +279,11 @@ Response answer(const Request& request, FetchSession& session, std::vector<Part>
         }
         if (part.error != ErrorCode::kNone) ++core.metrics.fetch_errors;
         core.metrics.fetched_bytes += part.records_bytes;
+        records_bytes += part.records_bytes;
     }
     body.session_id = core.sessions.end(session);
+    charge_fetch(request, records_bytes);
+    body.throttle_time_ms = throttle_ms(request);
     protocol::Writer writer;
     const auto encoded =
         protocol::encode_response_frame(writer, request.version, request.correlation_id, body);
@@ -308,8 +313,9 @@ port::Task<Response> handle_fetch(Request request) {
     for (const Part& part : parts) request.affinity->visited(part.owner, 1);
     *request.fetch_session_id = (*session)->id();
     group_by_owner(parts, core);
-    const auto bytes_max =
-        static_cast<std::size_t>(std::clamp(body->max_bytes, 0, core.config.fetch_bytes_max));
+    const auto bytes_max = fetch_bytes_allowed(
+        request,
+        static_cast<std::size_t>(std::clamp(body->max_bytes, 0, core.config.fetch_bytes_max)));
     const auto bytes_min = static_cast<std::size_t>(std::max(0, body->min_bytes));
     const Instant deadline = begin + milliseconds(std::max(0, body->max_wait_ms));
     while (true) {

@@ -38,5 +38,7 @@ port::Task<Response> handle_list_groups(Request request);
 port::Task<Response> handle_delete_groups(Request request);
 port::Task<Response> handle_consumer_group_heartbeat(Request request);
 port::Task<Response> handle_consumer_group_describe(Request request);
+port::Task<Response> handle_describe_client_quotas(Request request);
+port::Task<Response> handle_alter_client_quotas(Request request);
 
 }  // namespace dlog::broker

@@ -4,6 +4,7 @@
 #include <string>
 #include <utility>
 
+#include "broker/client_throttle.h"
 #include "broker/request.h"
 #include "protocol/frame.h"
 #include "protocol/reader.h"
@@ -24,8 +25,12 @@ template <class Message>
 [[nodiscard]] Response undecodable(const Request& request, const protocol::Error& error);
 [[nodiscard]] Response unencodable(const Request& request, const protocol::Error& error);
 
+/// Says in `message` how long the client is throttled, where the message has a place for it.
 template <class Message>
-[[nodiscard]] Response respond(const Request& request, const Message& message) {
+[[nodiscard]] Response respond(const Request& request, Message& message) {
+    if constexpr (requires { message.throttle_time_ms; }) {
+        message.throttle_time_ms = throttle_ms(request);
+    }
     protocol::Writer writer;
     const auto encoded =
         protocol::encode_response_frame(writer, request.version, request.correlation_id, message);
@@ -33,6 +38,13 @@ template <class Message>
     Response response;
     response.parts.emplace_back(writer.take());
     return response;
+}
+
+/// The same for a message that others hold as it is.
+template <class Message>
+[[nodiscard]] Response respond(const Request& request, const Message& message) {
+    Message own = message;
+    return respond(request, own);
 }
 
 }  // namespace dlog::broker
