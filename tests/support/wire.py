@@ -15,6 +15,7 @@ import snappy
 import zstandard
 
 PRODUCE, FETCH, LIST_OFFSETS, METADATA = 0, 1, 2, 3
+OFFSET_COMMIT, OFFSET_FETCH, FIND_COORDINATOR, JOIN_GROUP, HEARTBEAT, SYNC_GROUP = 8, 9, 10, 11, 12, 14
 API_VERSIONS, CREATE_TOPICS, DELETE_TOPICS, INIT_PRODUCER_ID = 18, 19, 20, 22
 
 CODECS = {"none": 0, "gzip": 1, "snappy": 2, "lz4": 3, "zstd": 4}
@@ -188,6 +189,18 @@ def decode_batches(data: bytes) -> list[Record]:
     return records
 
 
+def end_of_batches(data: bytes, offset: int) -> int:
+    """The offset behind the last whole batch, or `offset` when there is none."""
+    at = 0
+    while at + 61 <= len(data):
+        base_offset, length = struct.unpack_from(">qi", data, at)
+        if at + 12 + length > len(data):
+            break
+        offset = base_offset + struct.unpack_from(">i", data, at + 23)[0] + 1
+        at += 12 + length
+    return offset
+
+
 class Connection:
     """One TCP connection to a broker. Requests may be sent without waiting for the answers."""
 
@@ -320,6 +333,26 @@ class Connection:
                 return records
             if not got:
                 raise ValueError(f"no record at offset {offset}, below the high watermark {high_watermark}")
+
+    def read_compacted(self, topic: str, partition: int) -> list[Record]:
+        """Every record up to the high watermark; offsets ascend, and what compaction took leaves gaps."""
+        records, offset = [], self.offset_at(topic, partition, -2)
+        while True:
+            error, high_watermark, data = self.fetch(topic, partition, offset, max_bytes=8 << 20)
+            if error:
+                raise ValueError(f"Fetch at {offset} answered error {error}")
+            for r in decode_batches(data):
+                if r.offset < offset:
+                    continue
+                if records and r.offset <= records[-1].offset:
+                    raise ValueError(f"offset {r.offset} follows {records[-1].offset}")
+                records.append(r)
+            end = end_of_batches(data, offset)
+            if end >= high_watermark:
+                return records
+            if end == offset:
+                raise ValueError(f"no batch at offset {offset}, below the high watermark {high_watermark}")
+            offset = end
 
     def init_producer_id(self) -> tuple[int, int]:
         reader = self.call(INIT_PRODUCER_ID, 1, text(None) + struct.pack(">i", 60_000))
