@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "cli/bench.h"
 #include "cli/command.h"
 #include "cli/config.h"
 #include "cli/consume.h"
@@ -137,6 +138,9 @@ constexpr Handler kHandlers[] = {
     {"group delete", group_delete},
     {"produce", produce},
     {"consume", consume},
+    {"bench produce", bench_produce},
+    {"bench consume", bench_consume},
+    {"bench e2e", bench_e2e},
     {"log dump", dump},
     {"log check", check},
     {"completion", completion},
