@@ -544,6 +544,32 @@ Command bench_e2e() {
     return command;
 }
 
+Command top() {
+    return {
+        .name = "top",
+        .summary = "Show what goes on: topics, groups, how fast they move",
+        .description =
+            "Prints, again and again, the topics with their records and how many are written a "
+            "second, and the\nconsumer groups with how far they are behind and how fast that grows "
+            "(below 0: shrinks). Rates are\nthose between two looks.",
+        .options = {{.name = "interval-ms",
+                     .value_name = "N",
+                     .documentation = "Between two looks.",
+                     .default_value = "1000"},
+                    {.name = "count",
+                     .letter = 'n',
+                     .value_name = "N",
+                     .documentation = "Stop after so many; 0: never.",
+                     .default_value = "0"},
+                    {.name = "once", .documentation = "The same as --count 1."},
+                    json(),
+                    bootstrap(),
+                    timeout()},
+        .examples = {{"dlog top", "Every second, until Ctrl-C"},
+                     {"dlog top --once --json", "One look, for a program"}},
+    };
+}
+
 Command log_dump() {
     return {
         .name = "log dump",
@@ -596,7 +622,8 @@ const std::vector<Command>& commands() {
         serve(),         topic_create(), topic_list(), topic_describe(), topic_alter(),
         topic_delete(),  config_get(),   config_set(), group_list(),     group_describe(),
         group_reset(),   group_delete(), produce(),    consume(),        bench_produce(),
-        bench_consume(), bench_e2e(),    log_dump(),   log_check(),      completion()};
+        bench_consume(), bench_e2e(),    top(),        log_dump(),       log_check(),
+        completion()};
     return table;
 }
 

@@ -461,5 +461,52 @@ TEST_CASE("a benchmark that is asked for wrongly does nothing") {
     CHECK(fixture.command({"bench", "produce", "t", "-n", "9", "-p", "1"}).exit_code == kFailed);
 }
 
+TEST_CASE("top shows topics, and groups with their lag") {
+    Fixture fixture;
+    fixture.start();
+    CHECK(fixture.command({"topic", "create", "orders", "-p", "2"}).exit_code == kOk);
+    CHECK(fixture.command({"produce", "orders", "-p", "1"}, numbered_lines(10)).exit_code == kOk);
+    CHECK(fixture.command({"group", "reset", "billing", "--topic", "orders:1", "--to", "4"})
+              .exit_code == kOk);
+    Outcome outcome = fixture.command({"top", "--once", "--json", "--interval-ms", "50"});
+    CHECK_MESSAGE(outcome.exit_code == kOk, outcome.errors);
+    CHECK(outcome.output ==
+          R"({"topics":[{"name":"orders","partitions":2,"records":10,"records_per_second":0.0}],)"
+          R"("groups":[{"id":"billing","state":"Empty","members":0,"lag":6,)"
+          R"("lag_per_second":0.0}]})"
+          "\n");
+    outcome = fixture.command({"top", "--count", "2", "--interval-ms", "50"});
+    const std::string once =
+        "  topic   partitions  records  records/s\n  orders  2           10       0.0\n\n"
+        "  group    state  members  lag  lag/s\n  billing  Empty  0        6    0.0\n\n";
+    CHECK(outcome.output == once + once);
+    CHECK(fixture.command({"top", "--interval-ms", "0"}).exit_code == kUsage);
+    CHECK(fixture.command({"top", "orders"}).exit_code == kUsage);
+}
+
+TEST_CASE("top counts what is written between two looks") {
+    Fixture fixture;
+    fixture.start();
+    CHECK(fixture.command({"topic", "create", "orders"}).exit_code == kOk);
+    const std::string out = fixture.folder + "/top";
+    ::setenv("DLOG_BOOTSTRAP", fixture.address.c_str(), 1);
+    Process top({"top", "--json", "--interval-ms", "20"}, "/dev/null", out, "/dev/null");
+    for (int i = 0; i < 400 && contents(out).find("orders") == std::string::npos; ++i) {
+        ::usleep(25'000);
+    }
+    CHECK(fixture.command({"produce", "orders"}, numbered_lines(1000)).exit_code == kOk);
+    for (int i = 0; i < 400 && contents(out).find("\"records\":1000") == std::string::npos; ++i) {
+        ::usleep(25'000);
+    }
+    ::kill(top.pid, SIGTERM);
+    CHECK(top.wait() == 128 + SIGTERM);
+    double most = 0;
+    std::stringstream lines(contents(out));
+    for (std::string line; std::getline(lines, line);) {
+        if (line.ends_with("}")) most = std::max(most, number_in(line, "records_per_second"));
+    }
+    CHECK(most > 0);
+}
+
 }  // namespace
 }  // namespace dlog::cli

@@ -20,6 +20,7 @@
 #include "cli/parse.h"
 #include "cli/produce.h"
 #include "cli/session.h"
+#include "cli/top.h"
 #include "cli/topic.h"
 #include "server/config.h"
 #include "server/serve.h"
@@ -141,6 +142,7 @@ constexpr Handler kHandlers[] = {
     {"bench produce", bench_produce},
     {"bench consume", bench_consume},
     {"bench e2e", bench_e2e},
+    {"top", top},
     {"log dump", dump},
     {"log check", check},
     {"completion", completion},
