@@ -471,6 +471,171 @@ Command quota_delete() {
     };
 }
 
+Option bench_records(std::string count, std::string documentation) {
+    return {.name = "records",
+            .letter = 'n',
+            .value_name = "N",
+            .documentation = std::move(documentation),
+            .default_value = std::move(count)};
+}
+
+Option bench_quiet() {
+    return {.name = "quiet", .letter = 'q', .documentation = "Only the sum at the end."};
+}
+
+/// How records are sent, for `bench produce` and `bench e2e`.
+std::vector<Option> bench_sending(std::string size, std::string rate, std::string linger) {
+    return {{.name = "size",
+             .letter = 's',
+             .value_name = "BYTES",
+             .documentation = "Of each record's value.",
+             .default_value = std::move(size)},
+            {.name = "rate",
+             .letter = 'r',
+             .value_name = "N",
+             .documentation = std::move(rate),
+             .default_value = "0"},
+            {.name = "acks",
+             .value_name = "0|1|all",
+             .documentation = "What counts as written.",
+             .default_value = "all",
+             .choices = "0|1|all"},
+            {.name = "compression",
+             .letter = 'z',
+             .value_name = "CODEC",
+             .documentation = "none, gzip, snappy, lz4 or zstd.",
+             .default_value = "none",
+             .choices = "none|gzip|snappy|lz4|zstd"},
+            {.name = "batch-size",
+             .value_name = "BYTES",
+             .documentation = "A batch of this size is sent at once.",
+             .default_value = "262144"},
+            {.name = "linger-ms",
+             .value_name = "N",
+             .documentation = "How long a batch waits for more records.",
+             .default_value = std::move(linger)},
+            {.name = "idempotent",
+             .documentation = "Number the batches so that a retry cannot write one twice.",
+             .is_on_by_default = true}};
+}
+
+void append(std::vector<Option>& options, std::vector<Option> more) {
+    for (Option& option : more) options.push_back(std::move(option));
+}
+
+Command bench_produce() {
+    Command command{
+        .name = "bench produce",
+        .summary = "Measure how fast records are written",
+        .description =
+            "Writes records that are the same at every run, and shows each second, and at the end, "
+            "how many\nwent through and how long each took from when it was due to its "
+            "acknowledgement. MB are 10^6 bytes of\nkeys and values.",
+        .arguments = {{.name = "TOPIC", .documentation = "made when it is not there"}},
+        .options = {bench_records("1000000", "How many records to write.")},
+        .examples = {{"dlog bench produce load --size 100", "As fast as it goes"},
+                     {"dlog bench produce load -n 60000 --rate 1000 --linger-ms 0",
+                      "Latency at a thousand records a second"},
+                     {"dlog bench produce load -z zstd --compressible 50 --partitions 8 --json",
+                      "Compressed, to eight partitions, for a program"}}};
+    append(command.options,
+           bench_sending("1000", "Records a second; 0: as many as possible.", "5"));
+    append(command.options,
+           {{.name = "partitions",
+             .value_name = "N",
+             .documentation = "Of the topic, when it is made.",
+             .default_value = "1"},
+            {.name = "partition",
+             .letter = 'p',
+             .value_name = "N",
+             .documentation = "Write to this partition only."},
+            {.name = "key-count",
+             .value_name = "N",
+             .documentation = "Give each record one of so many keys; 0: no keys.",
+             .default_value = "0"},
+            {.name = "compressible",
+             .value_name = "PERCENT",
+             .documentation = "How much of each value is one byte again and again; the rest is "
+                              "random.",
+             .default_value = "0"},
+            {.name = "seed",
+             .value_name = "N",
+             .documentation = "Another number makes other records.",
+             .default_value = "1"},
+            bench_quiet(),
+            json(),
+            bootstrap(),
+            timeout()});
+    return command;
+}
+
+Command bench_consume() {
+    return {
+        .name = "bench consume",
+        .summary = "Measure how fast records are read",
+        .description =
+            "Reads a topic from its beginning to where it ends at the start, checks "
+            "every batch and counts\nits records. MB are 10^6 bytes of keys and values.",
+        .arguments = {{.name = "TOPIC", .documentation = "the topic to read"}},
+        .options = {bench_records("", "Stop after this many records."), bench_quiet(), json(),
+                    bootstrap(), timeout()},
+        .examples = {{"dlog bench consume load", "Everything that is there"},
+                     {"dlog bench consume load -n 1000000 --json", "A million, for a program"}},
+    };
+}
+
+Command bench_e2e() {
+    Command command{
+        .name = "bench e2e",
+        .summary = "Measure how long a record takes from producer to consumer",
+        .description =
+            "Writes to one partition and reads from it, in one process: without --rate, each "
+            "record when the one\nbefore has arrived. The time runs from when a record was due to "
+            "when the consumer has it.",
+        .arguments = {{.name = "TOPIC", .documentation = "made when it is not there"}},
+        .options = {bench_records("10000", "How many records to send.")},
+        .examples = {{"dlog bench e2e latency", "One record at a time"},
+                     {"dlog bench e2e latency --rate 1000 --acks 1 -n 60000",
+                      "A thousand a second for a minute"}}};
+    append(command.options, bench_sending("100", "Records a second; 0: one at a time.", "0"));
+    append(command.options, {{.name = "partition",
+                              .letter = 'p',
+                              .value_name = "N",
+                              .documentation = "The partition to write to and read from.",
+                              .default_value = "0"},
+                             bench_quiet(),
+                             json(),
+                             bootstrap(),
+                             timeout()});
+    return command;
+}
+
+Command top() {
+    return {
+        .name = "top",
+        .summary = "Show what goes on: topics, groups, how fast they move",
+        .description =
+            "Prints, again and again, the topics with their records and how many are written a "
+            "second, and the\nconsumer groups with how far they are behind and how fast that grows "
+            "(below 0: shrinks). Rates are\nthose between two looks.",
+        .options = {{.name = "interval-ms",
+                     .value_name = "N",
+                     .documentation = "Between two looks.",
+                     .default_value = "1000"},
+                    {.name = "count",
+                     .letter = 'n',
+                     .value_name = "N",
+                     .documentation = "Stop after so many; 0: never.",
+                     .default_value = "0"},
+                    {.name = "once", .documentation = "The same as --count 1."},
+                    json(),
+                    bootstrap(),
+                    timeout()},
+        .examples = {{"dlog top", "Every second, until Ctrl-C"},
+                     {"dlog top --once --json", "One look, for a program"}},
+    };
+}
+
 Command log_dump() {
     return {
         .name = "log dump",
@@ -520,10 +685,11 @@ Command completion() {
 
 const std::vector<Command>& commands() {
     static const std::vector<Command> table = {
-        serve(),        topic_create(), topic_list(), topic_describe(), topic_alter(),
-        topic_delete(), config_get(),   config_set(), group_list(),     group_describe(),
-        group_reset(),  group_delete(), quota_list(), quota_set(),      quota_delete(),
-        produce(),      consume(),      log_dump(),   log_check(),      completion()};
+        serve(),        topic_create(), topic_list(),    topic_describe(), topic_alter(),
+        topic_delete(), config_get(),   config_set(),    group_list(),     group_describe(),
+        group_reset(),  group_delete(), quota_list(),    quota_set(),      quota_delete(),
+        produce(),      consume(),      bench_produce(), bench_consume(),  bench_e2e(),
+        top(),          log_dump(),     log_check(),     completion()};
     return table;
 }
 

@@ -437,5 +437,131 @@ TEST_CASE("quotas are set, listed and deleted by entity") {
     for (const Words& words : wrong) CHECK(fixture.command(words).exit_code == kUsage);
 }
 
+/// The number behind `"name":` in JSON text.
+double number_in(const std::string& json, const std::string& name) {
+    const std::size_t at = json.find('"' + name + "\":");
+    REQUIRE_MESSAGE(at != std::string::npos, json);
+    return std::stod(json.substr(at + name.size() + 3));
+}
+
+TEST_CASE("what bench produce writes, bench consume reads") {
+    Fixture fixture;
+    fixture.start();
+    Outcome outcome =
+        fixture.command({"bench", "produce", "load", "-n", "5000", "-s", "100", "--partitions", "3",
+                         "--key-count", "50", "-z", "lz4", "--compressible", "50", "--json"});
+    REQUIRE_MESSAGE(outcome.exit_code == kOk, outcome.errors);
+    CHECK(outcome.output.starts_with("{\"records\":5000,\"failed\":0,\"bytes\":500000,"));
+    CHECK(std::count(outcome.output.begin(), outcome.output.end(), '\n') == 1);
+    CHECK(number_in(outcome.output, "p50") <= number_in(outcome.output, "p99"));
+    CHECK(number_in(outcome.output, "p99") <= number_in(outcome.output, "max"));
+    CHECK(fixture.command({"topic", "describe", "load"}).output.find("partitions=3") !=
+          std::string::npos);
+
+    outcome = fixture.command({"bench", "consume", "load", "--json"});
+    REQUIRE_MESSAGE(outcome.exit_code == kOk, outcome.errors);
+    CHECK(number_in(outcome.output, "records") == 5000);
+    const std::string keys = fixture.command({"consume", "load", "--format", "%k"}).output;
+    CHECK(number_in(outcome.output, "bytes") == 500'000 + static_cast<double>(keys.size()));
+    CHECK(number_in(outcome.output, "first_record_ms") > 0);
+    outcome = fixture.command({"bench", "consume", "load", "-n", "1234"});
+    CHECK(outcome.output.starts_with("1234 records, "));
+}
+
+TEST_CASE("bench produce writes the same records again, at the rate asked for") {
+    Fixture fixture;
+    fixture.start();
+    for (const std::string topic : {"a", "b"}) {
+        const Outcome outcome = fixture.command(
+            {"bench", "produce", topic, "-n", "100", "-s", "20", "--rate", "1000", "--seed", "7"});
+        REQUIRE_MESSAGE(outcome.exit_code == kOk, outcome.errors);
+        CHECK(outcome.output.starts_with("100 records, "));
+        CHECK(outcome.output.find("\nlatency: p50 ") != std::string::npos);
+    }
+    const std::string first = fixture.command({"consume", "a"}).output;
+    CHECK(first.size() == 2100);
+    CHECK(first == fixture.command({"consume", "b"}).output);
+    CHECK(fixture.command({"bench", "produce", "c", "-n", "100", "-s", "20", "--seed", "8"})
+              .exit_code == kOk);
+    CHECK(first != fixture.command({"consume", "c"}).output);
+}
+
+TEST_CASE("bench e2e receives every record that it sends, and no other") {
+    Fixture fixture;
+    fixture.start();
+    CHECK(fixture.command({"bench", "produce", "e", "-n", "50", "-s", "64"}).exit_code == kOk);
+    for (const std::string rate : {"0", "2000"}) {
+        const Outcome outcome =
+            fixture.command({"bench", "e2e", "e", "-n", "200", "--rate", rate, "--json"});
+        REQUIRE_MESSAGE(outcome.exit_code == kOk, outcome.errors);
+        CHECK(outcome.output.starts_with("{\"records\":200,\"latency_ms\":{"));
+        CHECK(number_in(outcome.output, "p50") > 0);
+    }
+    CHECK(fixture.command({"bench", "consume", "e"}).output.starts_with("450 records, "));
+}
+
+TEST_CASE("a benchmark that is asked for wrongly does nothing") {
+    Fixture fixture;
+    fixture.start();
+    const Words wrong[] = {{"bench", "produce"},
+                           {"bench"},
+                           {"bench", "produce", "t", "--records", "0"},
+                           {"bench", "produce", "t", "--compressible", "101"},
+                           {"bench", "produce", "t", "--acks", "1", "--idempotent"},
+                           {"bench", "e2e", "t", "--size", "15"},
+                           {"bench", "consume", "t", "--records", "many"}};
+    for (const Words& words : wrong) CHECK(fixture.command(words).exit_code == kUsage);
+    CHECK(fixture.command({"topic", "list"}).output.empty());
+    CHECK(fixture.command({"bench", "consume", "nowhere"}).exit_code == kFailed);
+    CHECK(fixture.command({"bench", "produce", "t", "-n", "9", "-p", "1"}).exit_code == kFailed);
+}
+
+TEST_CASE("top shows topics, and groups with their lag") {
+    Fixture fixture;
+    fixture.start();
+    CHECK(fixture.command({"topic", "create", "orders", "-p", "2"}).exit_code == kOk);
+    CHECK(fixture.command({"produce", "orders", "-p", "1"}, numbered_lines(10)).exit_code == kOk);
+    CHECK(fixture.command({"group", "reset", "billing", "--topic", "orders:1", "--to", "4"})
+              .exit_code == kOk);
+    Outcome outcome = fixture.command({"top", "--once", "--json", "--interval-ms", "50"});
+    CHECK_MESSAGE(outcome.exit_code == kOk, outcome.errors);
+    CHECK(outcome.output ==
+          R"({"topics":[{"name":"orders","partitions":2,"records":10,"records_per_second":0.0}],)"
+          R"("groups":[{"id":"billing","state":"Empty","members":0,"lag":6,)"
+          R"("lag_per_second":0.0}]})"
+          "\n");
+    outcome = fixture.command({"top", "--count", "2", "--interval-ms", "50"});
+    const std::string once =
+        "  topic   partitions  records  records/s\n  orders  2           10       0.0\n\n"
+        "  group    state  members  lag  lag/s\n  billing  Empty  0        6    0.0\n\n";
+    CHECK(outcome.output == once + once);
+    CHECK(fixture.command({"top", "--interval-ms", "0"}).exit_code == kUsage);
+    CHECK(fixture.command({"top", "orders"}).exit_code == kUsage);
+}
+
+TEST_CASE("top counts what is written between two looks") {
+    Fixture fixture;
+    fixture.start();
+    CHECK(fixture.command({"topic", "create", "orders"}).exit_code == kOk);
+    const std::string out = fixture.folder + "/top";
+    ::setenv("DLOG_BOOTSTRAP", fixture.address.c_str(), 1);
+    Process top({"top", "--json", "--interval-ms", "20"}, "/dev/null", out, "/dev/null");
+    for (int i = 0; i < 400 && contents(out).find("orders") == std::string::npos; ++i) {
+        ::usleep(25'000);
+    }
+    CHECK(fixture.command({"produce", "orders"}, numbered_lines(1000)).exit_code == kOk);
+    for (int i = 0; i < 400 && contents(out).find("\"records\":1000") == std::string::npos; ++i) {
+        ::usleep(25'000);
+    }
+    ::kill(top.pid, SIGTERM);
+    CHECK(top.wait() == 128 + SIGTERM);
+    double most = 0;
+    std::stringstream lines(contents(out));
+    for (std::string line; std::getline(lines, line);) {
+        if (line.ends_with("}")) most = std::max(most, number_in(line, "records_per_second"));
+    }
+    CHECK(most > 0);
+}
+
 }  // namespace
 }  // namespace dlog::cli

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "cli/bench.h"
 #include "cli/command.h"
 #include "cli/config.h"
 #include "cli/consume.h"
@@ -20,6 +21,7 @@
 #include "cli/produce.h"
 #include "cli/quota.h"
 #include "cli/session.h"
+#include "cli/top.h"
 #include "cli/topic.h"
 #include "server/config.h"
 #include "server/serve.h"
@@ -141,6 +143,10 @@ constexpr Handler kHandlers[] = {
     {"quota list", quota_list},
     {"quota set", quota_set},
     {"quota delete", quota_delete},
+    {"bench produce", bench_produce},
+    {"bench consume", bench_consume},
+    {"bench e2e", bench_e2e},
+    {"top", top},
     {"log dump", dump},
     {"log check", check},
     {"completion", completion},

@@ -63,41 +63,43 @@ port::Task<bool> Cluster::wait(Duration span, Instant deadline) {
     co_return !is_closed_;
 }
 
-ConnectionPtr Cluster::open_connection(NodeId node) const {
+ConnectionPtr Cluster::open_connection(NodeId node, Lane lane) const {
     const auto found = nodes_.find(node);
-    if (found == nodes_.end() || found->second->connection == nullptr) return nullptr;
-    return found->second->connection->is_open() ? found->second->connection : nullptr;
+    if (found == nodes_.end()) return nullptr;
+    const ConnectionPtr& connection = found->second->line(lane).connection;
+    return connection != nullptr && connection->is_open() ? connection : nullptr;
 }
 
-port::Task<Result<ConnectionPtr>> Cluster::connection_to(NodeId node) {
+port::Task<Result<ConnectionPtr>> Cluster::connection_to(NodeId node, Lane lane) {
     if (is_closed_) co_return unexpected(Error{.kind = ErrorKind::kClosed});
-    if (ConnectionPtr open = open_connection(node)) co_return open;
+    if (ConnectionPtr open = open_connection(node, lane)) co_return open;
     if (!nodes_.contains(node)) {
         co_return unexpected(
             Error{.kind = ErrorKind::kUnreachable,
                   .detail = "no address is known for node " + std::to_string(node.value)});
     }
-    co_return co_await connect(node);
+    co_return co_await connect(node, lane);
 }
 
 /// One attempt at a time; those who come meanwhile wait for its outcome.
-port::Task<Result<ConnectionPtr>> Cluster::connect(NodeId node) {
+port::Task<Result<ConnectionPtr>> Cluster::connect(NodeId node, Lane lane) {
     Node& slot = node_slot(node);
-    if (slot.is_connecting) {
-        while (slot.is_connecting) static_cast<void>(co_await slot.connected.wait());
-        if (ConnectionPtr open = open_connection(node)) co_return open;
-        co_return unexpected(slot.last_error);
+    Line& line = slot.line(lane);
+    if (line.is_connecting) {
+        while (line.is_connecting) static_cast<void>(co_await line.connected.wait());
+        if (ConnectionPtr open = open_connection(node, lane)) co_return open;
+        co_return unexpected(line.last_error);
     }
-    slot.is_connecting = true;
+    line.is_connecting = true;
     auto connection = co_await Connection::open(&ports_, slot.endpoint, config_.connection);
-    slot.is_connecting = false;
+    line.is_connecting = false;
     if (connection && is_closed_) connection = unexpected(Error{.kind = ErrorKind::kClosed});
     if (connection) {
-        slot.connection = *connection;
+        line.connection = *connection;
     } else {
-        slot.last_error = connection.error();
+        line.last_error = connection.error();
     }
-    slot.connected.notify_all();
+    line.connected.notify_all();
     co_return connection;
 }
 
@@ -105,7 +107,7 @@ port::Task<Result<ConnectionPtr>> Cluster::any_connection() {
     if (is_closed_) co_return unexpected(Error{.kind = ErrorKind::kClosed});
     std::vector<NodeId> ids;
     for (const auto& [id, node] : nodes_) {
-        if (open_connection(id) != nullptr) co_return node->connection;
+        if (ConnectionPtr open = open_connection(id)) co_return open;
         ids.push_back(id);
     }
     // Real nodes first, then the bootstrap addresses.
@@ -124,7 +126,7 @@ void Cluster::learn_broker(NodeId node, port::Endpoint endpoint) {
     Node& slot = node_slot(node);
     if (slot.endpoint == endpoint) return;
     slot.endpoint = std::move(endpoint);
-    slot.connection.reset();
+    for (Line& line : slot.lines) line.connection.reset();
 }
 
 std::vector<NodeId> Cluster::known_brokers() const {
@@ -229,7 +231,9 @@ port::Task<Result<std::vector<TopicInfoPtr>>> Cluster::all_topics(Instant deadli
 void Cluster::close() {
     is_closed_ = true;
     for (const auto& [id, node] : nodes_) {
-        if (node->connection != nullptr) node->connection->close();
+        for (const Line& line : node->lines) {
+            if (line.connection != nullptr) line.connection->close();
+        }
     }
 }
 

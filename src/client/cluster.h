@@ -67,6 +67,10 @@ class Backoff {
     std::int64_t next_ns_ = 0;
 };
 
+/// Answers of one connection come in the order of its requests, so what a broker may sit on for a
+/// while (a fetch that waits for records) has a connection of its own.
+enum class Lane : std::uint8_t { kCalls, kWaits };
+
 /// Belongs to one core; its calls may overlap. It must outlive them, so close it and end what uses
 /// it first.
 class Cluster {
@@ -94,11 +98,12 @@ class Cluster {
     [[nodiscard]] port::Task<Result<std::vector<TopicInfoPtr>>> all_topics(Instant deadline);
 
     /// The connection to a broker, made when there is none.
-    [[nodiscard]] port::Task<Result<ConnectionPtr>> connection_to(NodeId node);
+    [[nodiscard]] port::Task<Result<ConnectionPtr>> connection_to(NodeId node,
+                                                                  Lane lane = Lane::kCalls);
     /// A broker and its address, as an answer named them.
     void learn_broker(NodeId node, port::Endpoint endpoint);
     /// The open connection to a broker, or nullptr.
-    [[nodiscard]] ConnectionPtr open_connection(NodeId node) const;
+    [[nodiscard]] ConnectionPtr open_connection(NodeId node, Lane lane = Lane::kCalls) const;
     /// The brokers that are known by their ids.
     [[nodiscard]] std::vector<NodeId> known_brokers() const;
     /// Any broker of the cluster.
@@ -132,16 +137,21 @@ class Cluster {
     [[nodiscard]] bool is_closed() const { return is_closed_; }
 
   private:
-    struct Node {
-        port::Endpoint endpoint;
+    struct Line {
         ConnectionPtr connection;
         bool is_connecting = false;
         port::Notifier connected;
         Error last_error;
     };
+    struct Node {
+        port::Endpoint endpoint;
+        Line lines[2];  ///< By Lane.
+
+        [[nodiscard]] Line& line(Lane lane) { return lines[static_cast<std::size_t>(lane)]; }
+    };
 
     [[nodiscard]] Node& node_slot(NodeId node);
-    port::Task<Result<ConnectionPtr>> connect(NodeId node);
+    port::Task<Result<ConnectionPtr>> connect(NodeId node, Lane lane);
     port::Task<Result<TopicInfoPtr>> ask_topic(std::string name, bool may_create, Instant deadline);
     template <class Response>
     void learn_brokers(const Response& response);

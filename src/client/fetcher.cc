@@ -137,7 +137,8 @@ port::Task<Result<void>> Fetcher::ask_leader(NodeId leader, std::vector<Wanted> 
         partition.fetch_offset = one.from.value;
         partition.partition_max_bytes = config_.partition_bytes_max;
     }
-    DLOG_CO_TRY_ASSIGN(const ConnectionPtr connection, co_await cluster_.connection_to(leader));
+    DLOG_CO_TRY_ASSIGN(const ConnectionPtr connection,
+                       co_await cluster_.connection_to(leader, Lane::kWaits));
     const Instant deadline = cluster_.default_deadline() + config_.wait_max;
     DLOG_CO_TRY_ASSIGN(const auto answer, co_await connection->call(
                                               std::move(request), {.deadline = deadline,

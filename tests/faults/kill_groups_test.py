@@ -60,7 +60,7 @@ class State:
         records = connection.read_compacted("state", 0)
         latest = {r.key: int(r.value) for r in records}
         for key, serial in self.acknowledged.items():
-            assert serial <= latest.get(key, -1) <= self.sent[key], f"{key}: {serial} was acknowledged, {latest.get(key)} is there"
+            assert serial <= latest.get(key, -1) <= self.sent[key], f"{key} is at {latest.get(key)}, not {serial}"
         return len(records)
 
 
@@ -123,7 +123,7 @@ class Group:
                 reader.number("i"), reader.number("q"), reader.text(), reader.number("h"))))[1]
         )
         assert found[3] == 0
-        assert self.acknowledged <= found[1] <= self.sent, f"{self.name}: {self.acknowledged} was committed, is {found[1]}"
+        assert self.acknowledged <= found[1] <= self.sent, f"{self.name} is at {found[1]}, not {self.acknowledged}"
 
 
 def one_round(node: Node, ledger: Ledger, state: State, groups: list[Group], number: int, rng: random.Random) -> None:
@@ -172,5 +172,6 @@ def test_groups_compaction_and_records_survive_kill_9_together(tmp_path):
                 check(node, "load", ledger)
         assert min(group.acknowledged for group in groups) > ROUNDS, "there were too few commits to show anything"
         assert state.serial > 50 * ROUNDS and left < state.serial, "nothing was compacted"
-        print(f"{ROUNDS} rounds, {len(ledger.acknowledged)} records, {state.serial} values of {KEYS} keys of which {left} "
-              f"are left, {sum(group.acknowledged for group in groups)} commits: all of them there")
+        commits = sum(group.acknowledged for group in groups)
+        print(f"{ROUNDS} rounds: {len(ledger.acknowledged)} records, {commits} commits, {state.serial} values of keys, "
+              f"{left} of them left")
