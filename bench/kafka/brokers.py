@@ -24,11 +24,13 @@ DURABILITY = {
 class Broker:
     """A running broker and an admin client for it."""
 
-    def __init__(self, kind: str, folder: pathlib.Path):
+    def __init__(self, kind: str, folder: pathlib.Path, settings: dict[str, str] | None = None):
         self.kind = kind
         self.folder = folder
+        settings = dict(settings or {})
         # Kafka deletes the files of a topic a minute later unless it is told otherwise; old ones fill the page cache.
-        settings = {"log.segment.delete.delay.ms": "1000"} if kind == "kafka" else {}
+        if kind == "kafka":
+            settings["log.segment.delete.delay.ms"] = "1000"
         self.server = Kafka(folder, settings) if kind == "kafka" else Node(folder, settings)
         quiet = {"log_level": 0, "log.connection.close": False, "error_cb": lambda _: None}
         self.admin = confluent_kafka.admin.AdminClient({"bootstrap.servers": self.server.bootstrap, **quiet})
