@@ -29,6 +29,11 @@ constexpr ConfigDefinition kNodeSettings[] = {
      "How often members of the new consumer protocol are told to send a heartbeat.", 1, INT32_MAX},
     {"group.consumer.max.size", ConfigType::kInt, "2147483647",
      "The most members that a group of the new consumer protocol may have.", 1, INT32_MAX},
+    {"group.consumer.migration.policy", ConfigType::kString, "bidirectional",
+     "Which groups change their protocol while they have members: classic groups that a member of "
+     "the new consumer protocol joins (upgrade), and groups that only classic members are left in "
+     "(downgrade).",
+     0, 0, "bidirectional|upgrade|downgrade|disabled"},
     {"group.consumer.session.timeout.ms", ConfigType::kInt, "45000",
      "A member of the new consumer protocol is taken out after this time without a heartbeat.", 1,
      INT32_MAX},
@@ -126,6 +131,17 @@ void read(const ConfigMap& settings, std::string_view name, Number& into) {
     into = static_cast<Number>(*value);
 }
 
+void read(const ConfigMap& settings, std::string_view name, coordination::MigrationPolicy& into) {
+    using enum coordination::MigrationPolicy;
+    const auto found = settings.find(name);
+    if (found == settings.end()) return;
+    const std::string_view value = found->second;
+    into = value == "upgrade"     ? kUpgrade
+           : value == "downgrade" ? kDowngrade
+           : value == "disabled"  ? kDisabled
+                                  : kBidirectional;
+}
+
 void read_ms(const ConfigMap& settings, std::string_view name, Duration& into) {
     std::int64_t ms = into.ms();
     read(settings, name, ms);
@@ -136,6 +152,7 @@ void read_group_settings(const ConfigMap& settings, NodeConfig& config) {
     coordination::GroupSettings& groups = config.groups;
     read_ms(settings, "group.consumer.heartbeat.interval.ms", groups.consumer_heartbeat_interval);
     read(settings, "group.consumer.max.size", groups.consumer_size_max);
+    read(settings, "group.consumer.migration.policy", groups.migration_policy);
     read_ms(settings, "group.consumer.session.timeout.ms", groups.consumer_session_timeout);
     read_ms(settings, "group.initial.rebalance.delay.ms", groups.initial_rebalance_delay);
     read_ms(settings, "group.max.session.timeout.ms", groups.session_timeout_max);

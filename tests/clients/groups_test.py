@@ -284,3 +284,35 @@ def test_what_a_group_may_not_do_has_kafkas_errors(broker, parted):
         assert consumer.committed([part])[0].offset == 5
     finally:
         consumer.close()
+
+
+@pytest.mark.parametrize("strategy", ["range", "cooperative-sticky"])
+def test_a_group_goes_over_to_the_new_protocol_and_back_with_its_members(broker, parted, strategy):
+    """KIP-848: members of both protocols share the partitions for as long as both are there."""
+    group = f"g-{parted}"
+    classic = {"partition_assignment_strategy": strategy, "heartbeat_interval_ms": "1000"}
+    new = {"group_protocol": "consumer"}
+    written = set()
+
+    def produce_to(*members) -> None:
+        written.update(produce(broker, parted, len(written), 40))
+        wait_for(lambda: values(*everyone) == written, "all records", list(members))
+
+    with join("confluent-kafka", broker, parted, group, **classic) as old:
+        everyone = [old]
+        wait_for(lambda: share(old), "everything for the first", [old])
+        produce_to(old)
+        with join("confluent-kafka", broker, parted, group, **new) as one:
+            everyone.append(one)
+            wait_for(lambda: share(old, one), "a share for each protocol", [old, one])
+            produce_to(old, one)
+            old.leave()
+            wait_for(lambda: share(one), "everything for the new one", [one])
+            produce_to(one)
+            with join("confluent-kafka", broker, parted, group, **classic) as back:
+                everyone.append(back)
+                wait_for(lambda: share(one, back), "a share for each protocol again", [one, back])
+                one.leave()
+                wait_for(lambda: share(back), "everything for the classic one", [back])
+                produce_to(back)
+                back.leave()

@@ -6,6 +6,7 @@
 #include <unordered_map>
 
 #include "base/assert.h"
+#include "coordination/group/embedded_protocol.h"
 
 namespace dlog::coordination {
 
@@ -13,8 +14,6 @@ namespace {
 
 using RequestProtocols = std::vector<protocol::JoinGroupRequest::JoinGroupRequestProtocol>;
 using protocol::ErrorCode;
-
-constexpr std::string_view kConsumerType = "consumer";
 
 /// Calls `visit` with each topic of a subscription of the consumer's protocol. Only the fields of
 /// version 0 are read, with which all versions begin. False when they make no sense.
@@ -211,7 +210,7 @@ void ClassicGroup::enter(GroupState next, Timestamp now) {
 
 std::vector<bool> ClassicGroup::subscribed(const std::vector<std::string_view>& topics) const {
     std::vector<bool> result(topics.size(), false);
-    if (protocol_type != kConsumerType || members_.empty()) return result;
+    if (protocol_type != kEmbeddedProtocolType || members_.empty()) return result;
     if (!protocol_name) return std::vector<bool>(topics.size(), true);
     std::unordered_map<std::string_view, std::size_t> wanted;
     for (std::size_t i = 0; i < topics.size(); ++i) wanted.emplace(topics[i], i);

@@ -32,6 +32,10 @@ enum class GroupState : std::uint8_t {
 struct ClassicProtocol {
     std::string name;
     Buffer metadata;
+
+    bool operator==(const ClassicProtocol& other) const {
+        return name == other.name && as_text(metadata.view()) == as_text(other.metadata.view());
+    }
 };
 using ClassicProtocols = std::vector<ClassicProtocol>;
 /// Copied; of several with one name only the first.

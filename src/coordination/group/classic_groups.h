@@ -36,6 +36,9 @@ class ClassicGroups {
     /// The sessions of all members begin now.
     void begin_sessions(Step& step);
 
+    /// What is wrong with a JoinGroup itself, whatever group it is about.
+    [[nodiscard]] static protocol::ErrorCode check(const GroupSettings& settings,
+                                                   const protocol::JoinGroupRequest& request);
     void join(Step& step, const Join& join);
     void sync(Step& step, const Sync& sync);
     void beat(Step& step, const Beat& beat);
@@ -43,6 +46,10 @@ class ClassicGroups {
     /// Whether the sender may commit. If so, its session begins anew.
     [[nodiscard]] protocol::ErrorCode admit_commit(Step& step, ClassicGroup& group,
                                                    const protocol::OffsetCommitRequest& request);
+    /// Its members come from a group of the other protocol and are to rejoin.
+    void take_over(Step& step, std::unique_ptr<ClassicGroup> group);
+    /// Those who wait are to join again, and who has had no reply yet is no member.
+    void break_off(Step& step, ClassicGroup& group);
     /// What the time has brought to this group.
     void look_at(Step& step, ClassicGroup& group);
 
@@ -86,6 +93,10 @@ class ClassicGroups {
     std::uint64_t completed_rebalances_ = 0;
 };
 
+/// From this version of JoinGroup on dynamic members first ask for an id (KIP-394).
+inline constexpr std::int16_t kFirstVersionWithMemberIdRequired = 4;
+/// How long a member may take to join again. Version 0 has no time for that.
+[[nodiscard]] Duration rebalance_timeout(const protocol::JoinGroupRequest& request);
 /// A reply that tells of the group's present generation.
 [[nodiscard]] protocol::JoinGroupResponse join_reply(const ClassicGroup& group,
                                                      std::string_view member_id);

@@ -15,8 +15,6 @@ using protocol::ErrorCode;
 using protocol::JoinGroupRequest;
 using protocol::JoinGroupResponse;
 
-/// Dynamic members first ask for an id (KIP-394).
-constexpr std::int16_t kFirstVersionWithMemberIdRequired = 4;
 /// A leader can be told to take the assignment as it is (KIP-814).
 constexpr std::int16_t kFirstVersionWithSkipAssignment = 9;
 /// Until its JoinGroup is answered a new member has no id to send heartbeats with; but it does not
@@ -30,14 +28,13 @@ void refuse(Step& step, const Join& join, ErrorCode error, std::string_view memb
     step.reply(join.ticket, std::move(response));
 }
 
+}  // namespace
+
 Duration rebalance_timeout(const JoinGroupRequest& request) {
-    // Version 0 has none.
     const std::int32_t ms = request.rebalance_timeout_ms < 0 ? request.session_timeout_ms
                                                              : request.rebalance_timeout_ms;
     return milliseconds(ms);
 }
-
-}  // namespace
 
 JoinGroupResponse join_reply(const ClassicGroup& group, std::string_view member_id) {
     JoinGroupResponse response;
@@ -61,14 +58,18 @@ void tell_members(const ClassicGroup& group, JoinGroupResponse& response,
     }
 }
 
+ErrorCode ClassicGroups::check(const GroupSettings& settings, const JoinGroupRequest& request) {
+    if (request.group_id.empty()) return ErrorCode::kInvalidGroupId;
+    const Duration session = milliseconds(request.session_timeout_ms);
+    const bool is_within =
+        session >= settings.session_timeout_min && session <= settings.session_timeout_max;
+    return is_within ? ErrorCode::kNone : ErrorCode::kInvalidSessionTimeout;
+}
+
 void ClassicGroups::join(Step& step, const Join& join) {
     const JoinGroupRequest& request = join.request;
-    if (request.group_id.empty()) return refuse(step, join, ErrorCode::kInvalidGroupId, "");
-    const Duration session = milliseconds(request.session_timeout_ms);
-    if (session < step.settings.session_timeout_min ||
-        session > step.settings.session_timeout_max) {
-        return refuse(step, join, ErrorCode::kInvalidSessionTimeout, request.member_id);
-    }
+    const ErrorCode error = check(step.settings, request);
+    if (error != ErrorCode::kNone) return refuse(step, join, error, request.member_id);
     ClassicGroup* group = find(request.group_id);
     const bool is_new_group = group == nullptr;
     if (is_new_group) {

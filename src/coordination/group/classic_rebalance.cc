@@ -140,6 +140,23 @@ void ClassicGroups::complete_join(Step& step, ClassicGroup& group) {
     wake_by(group, group.sync_at);
 }
 
+void ClassicGroups::take_over(Step& step, std::unique_ptr<ClassicGroup> members) {
+    ClassicGroup& group = *members;
+    DLOG_ASSERT(group.state == GroupState::kStable && !group.members().empty(), group.id);
+    put(std::move(members));
+    for (auto& [member_id, member] : group.members()) begin_session(step, group, member);
+    rebalance(step, group);
+}
+
+void ClassicGroups::break_off(Step& step, ClassicGroup& group) {
+    std::vector<std::string> unanswered;
+    for (auto& [member_id, member] : group.members()) {
+        refuse_waiting(step, group, member, ErrorCode::kRebalanceInProgress);
+        if (member.is_new) unanswered.push_back(member_id);
+    }
+    for (const std::string& member_id : unanswered) group.remove(member_id);
+}
+
 void ClassicGroups::on_sync_time(Step& step, ClassicGroup& group) {
     group.sync_at = kNever;
     std::vector<std::string> absent;

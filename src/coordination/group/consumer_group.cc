@@ -83,6 +83,8 @@ void ConsumerGroup::set_profile(ConsumerMember& member, ConsumerMember::Profile 
         if (old != static_members_.end() && old->second == member.id) static_members_.erase(old);
         if (profile.instance_id) static_members_[*profile.instance_id] = member.id;
     }
+    if (member.is_classic()) --classic_count_;
+    if (profile.classic) ++classic_count_;
     member.profile = std::move(profile);
     member.has_profile = true;
 }
@@ -93,6 +95,18 @@ void ConsumerGroup::set_progress(ConsumerMember& member, ConsumerMember::Progres
     member.progress = std::move(progress);
     count(member.progress.assigned, 1);
     count(member.progress.revoking, 1);
+}
+
+bool ConsumerGroup::has_common_protocol(const ClassicProtocols& protocols,
+                                        const ConsumerMember* except) const {
+    return std::ranges::any_of(protocols, [&](const ClassicProtocol& wanted) {
+        return std::ranges::all_of(members_, [&](const auto& entry) {
+            const ConsumerMember& member = entry.second;
+            if (!member.is_classic() || &member == except) return true;
+            return std::ranges::any_of(member.profile.classic->protocols,
+                                       [&](const auto& each) { return each.name == wanted.name; });
+        });
+    });
 }
 
 void ConsumerGroup::count(const HeldPartitions& partitions, int change) {
@@ -148,6 +162,15 @@ GroupRecord ConsumerGroup::profile_record(const ConsumerMember& member) const {
     value.subscribed_topic_names = profile.topics;
     value.rebalance_timeout_ms = profile.rebalance_timeout_ms;
     value.server_assignor = profile.assignor;
+    if (profile.classic) {
+        auto& classic = value.classic_member_metadata.emplace();
+        classic.session_timeout_ms = profile.classic->session_timeout_ms;
+        for (const ClassicProtocol& each : profile.classic->protocols) {
+            auto& out = classic.supported_protocols.emplace_back();
+            out.name = each.name;
+            out.metadata = each.metadata.view();
+        }
+    }
     return make_record(ConsumerGroupMemberMetadataKey{.group_id = id, .member_id = member.id},
                        value);
 }
@@ -190,13 +213,27 @@ void ConsumerGroup::add_tombstones(Effects& effects) const {
 }
 
 ConsumerMember::Profile profile_from_record(ConsumerGroupMemberMetadataValue&& value) {
+    std::optional<ClassicProfile> classic;
+    if (value.classic_member_metadata &&
+        !value.classic_member_metadata->supported_protocols.empty()) {
+        classic.emplace().session_timeout_ms = value.classic_member_metadata->session_timeout_ms;
+        for (const auto& each : value.classic_member_metadata->supported_protocols) {
+            const auto same =
+                std::ranges::find(classic->protocols, each.name, &ClassicProtocol::name);
+            if (same != classic->protocols.end()) {
+                continue;
+            }
+            classic->protocols.push_back({each.name, Buffer::copy_of(each.metadata)});
+        }
+    }
     return {.instance_id = std::move(value.instance_id),
             .rack_id = std::move(value.rack_id),
             .client_id = std::move(value.client_id),
             .client_host = std::move(value.client_host),
             .topics = topic_list(std::move(value.subscribed_topic_names)),
             .rebalance_timeout_ms = value.rebalance_timeout_ms,
-            .assignor = std::move(value.server_assignor)};
+            .assignor = std::move(value.server_assignor),
+            .classic = std::move(classic)};
 }
 
 ConsumerMember::Progress progress_from_record(const CurrentAssignment& value) {

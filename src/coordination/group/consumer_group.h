@@ -13,8 +13,10 @@
 #include "base/ids.h"
 #include "base/time.h"
 #include "coordination/group/assignors.h"
+#include "coordination/group/classic_group.h"
 #include "coordination/group/input.h"
 #include "coordination/group/records.h"
+#include "coordination/group/settings.h"
 #include "coordination/group/timetable.h"
 
 namespace dlog::coordination {
@@ -35,6 +37,13 @@ enum class MemberState : std::int8_t {
 /// For each partition the epoch in which it was assigned: commits of earlier epochs are refused.
 using HeldPartitions = std::map<TopicId, std::map<std::int32_t, std::int32_t>>;
 
+/// What a member that uses the classic protocol says besides.
+struct ClassicProfile {
+    std::int32_t session_timeout_ms = 0;
+    ClassicProtocols protocols;  ///< Not empty; the first one is what it is told to use.
+    bool operator==(const ClassicProfile&) const = default;
+};
+
 struct ConsumerMember {
     /// What the member says of itself.
     struct Profile {
@@ -45,6 +54,7 @@ struct ConsumerMember {
         std::vector<std::string> topics;  ///< Ascending, without doubles; they need not exist.
         std::int32_t rebalance_timeout_ms = -1;
         std::optional<std::string> assignor;
+        std::optional<ClassicProfile> classic;
         bool operator==(const Profile&) const = default;
     };
     /// Where it stands.
@@ -63,9 +73,16 @@ struct ConsumerMember {
     PartitionSet target;
 
     Instant session_ends = kNever;
-    Instant revocation_ends = kNever;  ///< Until when it has to give up what it was told to.
+    /// Until when it has to give up what it was told to; a classic one: to join or sync.
+    Instant revocation_ends = kNever;
     /// Its profile has been seen. False only while records are folded.
     bool has_profile = false;
+
+    [[nodiscard]] bool is_classic() const { return profile.classic.has_value(); }
+    [[nodiscard]] Duration session_timeout(const GroupSettings& settings) const {
+        return is_classic() ? milliseconds(profile.classic->session_timeout_ms)
+                            : settings.consumer_session_timeout;
+    }
 };
 
 class ConsumerGroup {
@@ -96,6 +113,10 @@ class ConsumerGroup {
     ConsumerMember& rename(ConsumerMember& member, const std::string& new_id);
     void set_profile(ConsumerMember& member, ConsumerMember::Profile profile);
     void set_progress(ConsumerMember& member, ConsumerMember::Progress progress);
+    [[nodiscard]] std::size_t classic_count() const { return classic_count_; }
+    /// Whether all classic members but this one, which may be null, support one of the protocols.
+    [[nodiscard]] bool has_common_protocol(const ClassicProtocols& protocols,
+                                           const ConsumerMember* except) const;
     /// Nobody has it, nor still has to give it up.
     [[nodiscard]] bool is_free(TopicId topic, std::int32_t partition) const {
         return !holders_.contains({topic, partition});
@@ -137,6 +158,7 @@ class ConsumerGroup {
     std::map<std::string, std::string, std::less<>> static_members_;
     /// By how many members each is held. More than one: the records were damaged.
     std::unordered_map<Partition, int, PartitionHash> holders_;
+    std::size_t classic_count_ = 0;
 };
 
 // What records say, as far as it makes sense.

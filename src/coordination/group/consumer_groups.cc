@@ -58,21 +58,23 @@ void ConsumerGroups::erase(ConsumerGroup& group) {
 void ConsumerGroups::begin_sessions(Step& step) {
     for (const auto& [group_id, group] : groups_) {
         std::vector<std::string> unknown;
-        for (auto& [member_id, member] : group->members()) {
-            if (!member.has_profile) {
-                unknown.push_back(member_id);
-                continue;
-            }
-            member.session_ends = step.after(step.settings.consumer_session_timeout);
-            const bool must_revoke = member.progress.state == MemberState::kUnrevokedPartitions &&
-                                     member.progress.epoch != kStaticLeavingEpoch;
-            if (must_revoke) {
-                member.revocation_ends =
-                    step.after(milliseconds(member.profile.rebalance_timeout_ms));
-            }
-            wake_by(*group, std::min(member.session_ends, member.revocation_ends));
+        for (const auto& [member_id, member] : group->members()) {
+            if (!member.has_profile) unknown.push_back(member_id);
         }
         for (const std::string& member_id : unknown) group->remove(member_id);
+        begin_sessions(step, *group);
+    }
+}
+
+void ConsumerGroups::begin_sessions(Step& step, ConsumerGroup& group) {
+    for (auto& [member_id, member] : group.members()) {
+        member.session_ends = step.after(member.session_timeout(step.settings));
+        const bool must_revoke = member.progress.state == MemberState::kUnrevokedPartitions &&
+                                 member.progress.epoch != kStaticLeavingEpoch;
+        if (must_revoke) {
+            member.revocation_ends = step.after(milliseconds(member.profile.rebalance_timeout_ms));
+        }
+        wake_by(group, std::min(member.session_ends, member.revocation_ends));
     }
 }
 
@@ -84,6 +86,9 @@ ErrorCode ConsumerGroups::check_commit(ConsumerGroup& group,
     if (epoch < 0 && group.members().empty()) return ErrorCode::kNone;
     const ConsumerMember* const member = group.find(request.member_id);
     if (member == nullptr) return ErrorCode::kUnknownMemberId;
+    if (member->is_classic()) {
+        return epoch == member->progress.epoch ? ErrorCode::kNone : ErrorCode::kIllegalGeneration;
+    }
     if (version < kFirstVersionWithMemberEpoch) return ErrorCode::kUnsupportedVersion;
     return epoch > member->progress.epoch ? ErrorCode::kStaleMemberEpoch : ErrorCode::kNone;
 }
@@ -108,13 +113,14 @@ ErrorCode ConsumerGroups::check_fetch(
     if (!request.member_id && request.member_epoch < 0) return ErrorCode::kNone;
     const ConsumerMember* const member = group.find(request.member_id.value_or(""));
     if (member == nullptr) return ErrorCode::kUnknownMemberId;
-    return request.member_epoch == member->progress.epoch ? ErrorCode::kNone
-                                                          : ErrorCode::kStaleMemberEpoch;
+    if (request.member_epoch == member->progress.epoch) return ErrorCode::kNone;
+    return member->is_classic() ? ErrorCode::kIllegalGeneration : ErrorCode::kStaleMemberEpoch;
 }
 
 ConsumerGroupDescribeResponse::DescribedGroup ConsumerGroups::describe(const Step& step,
                                                                        const ConsumerGroup& group) {
     // As Kafka numbers the kinds of members.
+    constexpr std::int8_t kClassicMember = 0;
     constexpr std::int8_t kConsumerMember = 1;
     ConsumerGroupDescribeResponse::DescribedGroup result;
     result.group_id = group.id;
@@ -133,7 +139,7 @@ ConsumerGroupDescribeResponse::DescribedGroup ConsumerGroups::describe(const Ste
         out.subscribed_topic_names = member.profile.topics;
         out.assignment = to_assignment(without_epochs(member.progress.assigned), step.now.topics);
         out.target_assignment = to_assignment(member.target, step.now.topics);
-        out.member_type = kConsumerMember;
+        out.member_type = member.is_classic() ? kClassicMember : kConsumerMember;
     }
     return result;
 }

@@ -14,8 +14,12 @@
 #include "coordination/group/input.h"
 #include "coordination/group/step.h"
 #include "coordination/group/timetable.h"
+#include "protocol/messages/consumer_protocol.h"
 
 namespace dlog::coordination {
+
+/// What a member says that it holds.
+using OwnedPartitions = std::vector<protocol::ConsumerGroupHeartbeatRequest::TopicPartitions>;
 
 struct Refusal {
     protocol::ErrorCode code = protocol::ErrorCode::kNone;
@@ -42,13 +46,20 @@ class ConsumerGroups {
                                                           bool is_tombstone, ByteView value);
     /// The sessions of all members begin now.
     void begin_sessions(Step& step);
+    void begin_sessions(Step& step, ConsumerGroup& group);
 
     /// What is wrong with the request itself, whatever group it is about.
     [[nodiscard]] static std::optional<Refusal> check(
         const GroupSettings& settings, const protocol::ConsumerGroupHeartbeatRequest& request);
     /// The request has been checked, and no classic group of its id has members.
     void beat(Step& step, const ConsumerBeat& beat);
-    /// Static members that an operator removes by their instance ids.
+    // Classic members of such a group (KIP-848), in consumer_bridge.cc. Each is led as the others
+    // are: its JoinGroup is a heartbeat that says everything, its epoch is the generation that it
+    // is told, and SyncGroup tells what it has. Nobody of them leads.
+    void join(Step& step, ConsumerGroup& group, const Join& join);
+    void sync(Step& step, ConsumerGroup& group, const Sync& sync);
+    void beat(Step& step, ConsumerGroup& group, const Beat& beat);
+    /// Classic members, and static members that an operator removes by their instance ids.
     void leave(Step& step, ConsumerGroup& group, const Leave& leave);
     /// What the time has brought to this group.
     void look_at(Step& step, ConsumerGroup& group);
@@ -66,6 +77,10 @@ class ConsumerGroups {
 
     [[nodiscard]] static protocol::ConsumerGroupDescribeResponse::DescribedGroup describe(
         const Step& step, const ConsumerGroup& group);
+    /// A group as its classic one was, with records of everything; none when what its members said
+    /// makes no sense. The classic one stays as it is.
+    ConsumerGroup* adopt(Step& step, const ClassicGroup& classic);
+
     [[nodiscard]] std::uint64_t rebalances() const { return rebalances_; }
 
   private:
@@ -87,6 +102,16 @@ class ConsumerGroups {
     void fold(const ConsumerGroupCurrentMemberAssignmentKey& key,
               ConsumerGroupCurrentMemberAssignmentValue* value);
 
+    // consumer_bridge.cc
+    [[nodiscard]] std::expected<protocol::JoinGroupResponse, protocol::ErrorCode> admit_join(
+        Step& step, ConsumerGroup& group, const Join& join);
+    [[nodiscard]] protocol::ErrorCode admit_sync(Step& step, ConsumerGroup& group,
+                                                 const protocol::SyncGroupRequest& request);
+    [[nodiscard]] protocol::ErrorCode admit_beat(Step& step, ConsumerGroup& group,
+                                                 const protocol::HeartbeatRequest& request);
+    /// It has been told to join again.
+    void await_join(Step& step, ConsumerGroup& group, ConsumerMember& member);
+
     // consumer_heartbeat.cc
     [[nodiscard]] std::expected<Response, Refusal> stay(Step& step, const ConsumerBeat& beat);
     [[nodiscard]] std::expected<Response, Refusal> leave(Step& step, const Request& request);
@@ -94,6 +119,12 @@ class ConsumerGroups {
     /// be assigned anew because of that.
     [[nodiscard]] bool update_member(Step& step, ConsumerGroup& group, const ConsumerBeat& beat,
                                      ConsumerMember*& member);
+    /// The same with a profile of either protocol, and the id under which the member goes on.
+    [[nodiscard]] bool put_member(Step& step, ConsumerGroup& group, const std::string& id,
+                                  ConsumerMember::Profile profile, ConsumerMember*& member);
+    /// One step towards its target.
+    void advance(Step& step, ConsumerGroup& group, ConsumerMember& member,
+                 const OwnedPartitions* owned);
     void remove(Step& step, ConsumerGroup& group, const std::vector<std::string>& member_ids);
 
     // consumer_reconcile.cc
@@ -107,12 +138,14 @@ class ConsumerGroups {
     std::uint64_t rebalances_ = 0;
 };
 
+/// For classic members; without topics that there are no more.
+[[nodiscard]] protocol::ConsumerProtocolAssignment embedded_assignment(
+    const HeldPartitions& partitions, const Topics& topics);
+
 /// The one that most members ask for; the earliest in the settings of those with as many.
 [[nodiscard]] std::string_view assignor_name(const ConsumerGroup& group,
                                              const GroupSettings& settings);
 
-/// What a member says that it holds.
-using OwnedPartitions = std::vector<protocol::ConsumerGroupHeartbeatRequest::TopicPartitions>;
 /// The member's next step towards its target. `owned` is null when it has not said what it holds.
 [[nodiscard]] ConsumerMember::Progress next_progress(const ConsumerGroup& group,
                                                      const ConsumerMember& member,

@@ -59,7 +59,8 @@ std::expected<ConsumerMember*, Refusal> find_place(ConsumerGroup& group,
     if (!request.instance_id) return member;
     ConsumerMember* const holder = group.static_member(*request.instance_id);
     if (holder == nullptr) return member;
-    if (holder->progress.epoch != kStaticLeavingEpoch) {
+    // An instance that changes its protocol comes without saying that it goes.
+    if (holder->progress.epoch != kStaticLeavingEpoch && !holder->is_classic()) {
         return refuse(ErrorCode::kUnreleasedInstanceId, "The instance id " + *request.instance_id +
                                                             " is in use by the member " +
                                                             holder->id + ".");
@@ -77,13 +78,13 @@ std::expected<ConsumerMember*, Refusal> find_member(ConsumerGroup& group,
                                                     const ConsumerGroupHeartbeatRequest& request) {
     if (!request.instance_id) {
         ConsumerMember* const member = group.find(request.member_id);
-        if (member != nullptr) return member;
+        if (member != nullptr && !member->is_classic()) return member;
         return refuse(
             ErrorCode::kUnknownMemberId,
             "Member " + request.member_id + " is not a member of group " + group.id + ".");
     }
     ConsumerMember* const holder = group.static_member(*request.instance_id);
-    if (holder == nullptr) {
+    if (holder == nullptr || holder->is_classic()) {
         return refuse(ErrorCode::kUnknownMemberId,
                       "Instance id " + *request.instance_id + " is unknown.");
     }
@@ -205,15 +206,8 @@ auto ConsumerGroups::stay(Step& step, const ConsumerBeat& beat)
     const OwnedPartitions* const owned =
         joins ? &kNothing : (request.topic_partitions ? &*request.topic_partitions : nullptr);
     const HeldPartitions assigned_before = member->progress.assigned;
-    auto progress = next_progress(group, *member, owned);
-    if (progress != member->progress) {
-        const bool must_revoke = progress.state == MemberState::kUnrevokedPartitions;
-        member->revocation_ends =
-            must_revoke ? step.after(milliseconds(member->profile.rebalance_timeout_ms)) : kNever;
-        group.set_progress(*member, std::move(progress));
-        step.effects.records.push_back(group.progress_record(*member));
-    }
-    member->session_ends = step.after(step.settings.consumer_session_timeout);
+    advance(step, group, *member, owned);
+    member->session_ends = step.after(member->session_timeout(step.settings));
     wake_by(group, std::min(member->session_ends, member->revocation_ends));
 
     Response response;
@@ -227,15 +221,26 @@ auto ConsumerGroups::stay(Step& step, const ConsumerBeat& beat)
     return response;
 }
 
+void ConsumerGroups::advance(Step& step, ConsumerGroup& group, ConsumerMember& member,
+                             const OwnedPartitions* owned) {
+    auto progress = next_progress(group, member, owned);
+    if (progress == member.progress) return;
+    const bool must_revoke = progress.state == MemberState::kUnrevokedPartitions;
+    member.revocation_ends =
+        must_revoke ? step.after(milliseconds(member.profile.rebalance_timeout_ms)) : kNever;
+    group.set_progress(member, std::move(progress));
+    step.effects.records.push_back(group.progress_record(member));
+}
+
 bool ConsumerGroups::update_member(Step& step, ConsumerGroup& group, const ConsumerBeat& beat,
                                    ConsumerMember*& member) {
     const Request& request = beat.request;
-    const bool is_new = member == nullptr;
     // From version 1 on members make their ids themselves.
     const std::string id =
         request.member_id.empty() ? make_member_id({}, step.random).substr(1) : request.member_id;
-    if (is_new) member = &group.get(id);
-    ConsumerMember::Profile profile = member->profile;
+    ConsumerMember::Profile profile;
+    if (member != nullptr) profile = member->profile;
+    profile.classic.reset();
     if (request.instance_id) profile.instance_id = request.instance_id;
     if (request.rack_id) profile.rack_id = request.rack_id;
     if (request.rebalance_timeout_ms != -1) {
@@ -247,12 +252,19 @@ bool ConsumerGroups::update_member(Step& step, ConsumerGroup& group, const Consu
     }
     profile.client_id = beat.caller.client_id;
     profile.client_host = beat.caller.host;
+    return put_member(step, group, id, std::move(profile), member);
+}
+
+bool ConsumerGroups::put_member(Step& step, ConsumerGroup& group, const std::string& id,
+                                ConsumerMember::Profile profile, ConsumerMember*& member) {
+    const bool is_new = member == nullptr;
+    if (is_new) member = &group.get(id);
     const bool wants_other = is_new || profile.topics != member->profile.topics ||
                              profile.assignor != member->profile.assignor;
     const bool is_changed = is_new || profile != member->profile;
 
     // An instance comes back with a new id and goes on with what was its own.
-    const bool is_back = member->progress.epoch == kStaticLeavingEpoch;
+    const bool is_back = id != member->id || member->progress.epoch == kStaticLeavingEpoch;
     if (is_back) {
         group.add_tombstones(member->id, step.effects);
         if (id != member->id) member = &group.rename(*member, id);
@@ -261,6 +273,8 @@ bool ConsumerGroups::update_member(Step& step, ConsumerGroup& group, const Consu
         progress.previous_epoch = kJoiningEpoch;
         group.set_progress(*member, std::move(progress));
     }
+    // Deadlines of the one protocol mean nothing in the other.
+    if (profile.classic.has_value() != member->is_classic()) member->revocation_ends = kNever;
     if (is_changed) group.set_profile(*member, std::move(profile));
     if (is_changed || is_back) step.effects.records.push_back(group.profile_record(*member));
     if (is_back) {
@@ -292,24 +306,6 @@ auto ConsumerGroups::leave(Step& step, const Request& request) -> std::expected<
     member->revocation_ends = kNever;
     step.effects.records.push_back(group->progress_record(*member));
     return response;
-}
-
-void ConsumerGroups::leave(Step& step, ConsumerGroup& group, const Leave& leave) {
-    protocol::LeaveGroupResponse response;
-    std::vector<std::string> leaving;
-    for (const auto& each : leave.request.members) {
-        auto& out = response.members.emplace_back();
-        out.member_id = each.member_id;
-        out.group_instance_id = each.group_instance_id;
-        out.error_code = ErrorCode::kUnknownMemberId;
-        if (!each.member_id.empty() || !each.group_instance_id) continue;
-        const ConsumerMember* const member = group.static_member(*each.group_instance_id);
-        if (member == nullptr || std::ranges::find(leaving, member->id) != leaving.end()) continue;
-        out.error_code = ErrorCode::kNone;
-        leaving.push_back(member->id);
-    }
-    if (!leaving.empty()) remove(step, group, leaving);
-    step.reply(leave.ticket, std::move(response));
 }
 
 void ConsumerGroups::remove(Step& step, ConsumerGroup& group,

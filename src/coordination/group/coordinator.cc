@@ -171,6 +171,7 @@ void Coordinator::State::handle(Step& step, const Tick&) {
         ConsumerGroup* const group = consumer.find(*group_id);
         DLOG_ASSERT(group != nullptr, *group_id);
         consumer.look_at(step, *group);
+        downgrade_if_due(step, *group_id);
     }
     if (next_expiry <= now) expire_offsets(step);
 }
@@ -178,10 +179,9 @@ void Coordinator::State::handle(Step& step, const Tick&) {
 void Coordinator::State::handle(Step& step, const Join& join) {
     ConsumerGroup* const group = consumer.find(join.request.group_id);
     if (group != nullptr && !group->members().empty()) {
-        protocol::JoinGroupResponse response;
-        response.error_code = ErrorCode::kInconsistentGroupProtocol;
-        response.member_id = join.request.member_id;
-        return step.reply(join.ticket, std::move(response));
+        consumer.join(step, *group, join);
+        // A static member of the new protocol may have come back as a classic one.
+        return downgrade_if_due(step, join.request.group_id);
     }
     // A group without members changes its kind.
     if (group != nullptr) timetable.forget(group->id, group->slot);
@@ -193,8 +193,21 @@ void Coordinator::State::handle(Step& step, const Join& join) {
 
 void Coordinator::State::handle(Step& step, const Leave& leave) {
     ConsumerGroup* const group = consumer.find(leave.request.group_id);
-    if (group != nullptr) return consumer.leave(step, *group, leave);
-    classic.leave(step, leave);
+    if (group == nullptr) return classic.leave(step, leave);
+    consumer.leave(step, *group, leave);
+    downgrade_if_due(step, leave.request.group_id);
+}
+
+void Coordinator::State::handle(Step& step, const Sync& sync) {
+    ConsumerGroup* const group = consumer.find(sync.request.group_id);
+    if (group != nullptr) return consumer.sync(step, *group, sync);
+    classic.sync(step, sync);
+}
+
+void Coordinator::State::handle(Step& step, const Beat& beat) {
+    ConsumerGroup* const group = consumer.find(beat.request.group_id);
+    if (group != nullptr) return consumer.beat(step, *group, beat);
+    classic.beat(step, beat);
 }
 
 void Coordinator::State::handle(Step& step, const ConsumerBeat& beat) {
@@ -205,9 +218,11 @@ void Coordinator::State::handle(Step& step, const ConsumerBeat& beat) {
         refusal.error_message = std::move(found->message);
         return step.reply(beat.ticket, std::move(refusal));
     }
-    ClassicGroup* const group = classic.find(request.group_id);
-    const bool may_change_kind = request.member_epoch == kJoiningEpoch;
-    if (group != nullptr && !(may_change_kind && group->state == GroupState::kEmpty)) {
+    ClassicGroup* group = classic.find(request.group_id);
+    const bool joins = request.member_epoch == kJoiningEpoch;
+    const bool has_members = group != nullptr && group->state != GroupState::kEmpty;
+    if (has_members && joins && upgrade(step, *group, request)) group = nullptr;
+    if (group != nullptr && (has_members || !joins)) {
         refusal.error_code = ErrorCode::kGroupIdNotFound;
         refusal.error_message = "The group is not a consumer group.";
         return step.reply(beat.ticket, std::move(refusal));
@@ -215,7 +230,7 @@ void Coordinator::State::handle(Step& step, const ConsumerBeat& beat) {
     // A group without members changes its kind.
     if (group != nullptr) timetable.forget(group->id, group->slot);
     consumer.beat(step, beat);
-    if (group == nullptr) return;
+    if (group == nullptr) return downgrade_if_due(step, request.group_id);
     if (consumer.find(group->id) == nullptr) {
         return timetable.wake_by(step.after(milliseconds(0)), group->id, group->slot);
     }

@@ -26,8 +26,8 @@ struct Coordinator::State {
 
     // coordinator.cc
     void handle(Step& step, const Join& join);
-    void handle(Step& step, const Sync& sync) { classic.sync(step, sync); }
-    void handle(Step& step, const Beat& beat) { classic.beat(step, beat); }
+    void handle(Step& step, const Sync& sync);
+    void handle(Step& step, const Beat& beat);
     void handle(Step& step, const Leave& leave);
     void handle(Step& step, const Describe& describe);
     void handle(Step& step, const List& list);
@@ -36,6 +36,13 @@ struct Coordinator::State {
     void handle(Step& step, const ConsumerDescribe& describe);
     void handle(Step& step, const Tick& tick);
     void resolve_twins();
+
+    // migration.cc
+    /// For the sender, who joins. False, and nothing has changed, when that may not be.
+    [[nodiscard]] bool upgrade(Step& step, ClassicGroup& group,
+                               const protocol::ConsumerGroupHeartbeatRequest& request);
+    /// When all members are classic ones. There need not be such a group.
+    void downgrade_if_due(Step& step, const std::string& group_id);
 
     // offset_requests.cc
     void handle(Step& step, const Commit& commit);

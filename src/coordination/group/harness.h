@@ -248,7 +248,8 @@ class World {
 
   private:
     void start() {
-        coordinator = std::make_unique<Coordinator>(settings, log.size() + 7);
+        // No id is made twice, also when nothing was written between two starts.
+        coordinator = std::make_unique<Coordinator>(settings, ++starts_);
         for (const GroupRecord& record : log) {
             const auto folded =
                 coordinator->replay(record.key.view(), record.is_tombstone, record.value.view());
@@ -265,6 +266,8 @@ class World {
             DLOG_ASSERT(replies.emplace(ticket, std::move(reply)).second, ticket);
         }
     }
+
+    std::uint64_t starts_ = 6;
 };
 
 /// A stable group "g" of so many dynamic members, in generation 1. Each is assigned its own id.

@@ -9,6 +9,9 @@
 
 namespace dlog::coordination {
 
+/// Between the protocols while there are members (KIP-848).
+enum class MigrationPolicy : std::uint8_t { kDisabled, kUpgrade, kDowngrade, kBidirectional };
+
 struct GroupSettings {
     Duration initial_rebalance_delay = seconds(3);   ///< group.initial.rebalance.delay.ms
     Duration session_timeout_min = seconds(6);       ///< group.min.session.timeout.ms
@@ -23,6 +26,17 @@ struct GroupSettings {
     std::int32_t consumer_size_max = INT32_MAX;         ///< group.consumer.max.size
     /// group.consumer.assignors; the first is the default.
     std::vector<std::string> consumer_assignors = {"uniform", "range"};
+    /// group.consumer.migration.policy
+    MigrationPolicy migration_policy = MigrationPolicy::kBidirectional;
+
+    [[nodiscard]] bool may_upgrade() const {
+        return migration_policy == MigrationPolicy::kUpgrade ||
+               migration_policy == MigrationPolicy::kBidirectional;
+    }
+    [[nodiscard]] bool may_downgrade() const {
+        return migration_policy == MigrationPolicy::kDowngrade ||
+               migration_policy == MigrationPolicy::kBidirectional;
+    }
 };
 
 }  // namespace dlog::coordination
