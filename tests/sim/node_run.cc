@@ -95,6 +95,7 @@ broker::NodeConfig random_node_config(Random& random) {
     config.produce_in_flight_max = static_cast<std::uint32_t>(random.between(1, 8));
     config.groups.initial_rebalance_delay = milliseconds(random.between(0, 300));
     config.groups.session_timeout_min = milliseconds(100);
+    config.cleaner_backoff = milliseconds(random.between(10, 2000));
     config.offsets_topic_partitions = static_cast<std::int32_t>(random.between(1, 4));
     config.fetch_session_slots_max = static_cast<std::uint32_t>(random.between(0, 3));
     return config;
@@ -199,6 +200,17 @@ class NodeRun {
         --clients.busy_producers;
     }
 
+    /// The groups' own topic, in segments so small that compaction has to do with them.
+    static Task<void> make_small_offsets_topic(Clients& clients, std::uint64_t seed) {
+        Random random(seed);
+        const std::string segment_bytes = std::to_string(random.between(1, 16) * 1024);
+        co_await make_topic(clients, {.name = "__consumer_offsets",
+                                      .partitions = static_cast<std::int32_t>(random.between(1, 3)),
+                                      .configs = {{"cleanup.policy", "compact"},
+                                                  {"internal.segment.bytes", segment_bytes},
+                                                  {"min.cleanable.dirty.ratio", "0.01"}}});
+    }
+
     /// A topic with members of a group on it.
     static Task<void> make_and_share(Clients& clients, GroupHistory& groups, std::uint64_t seed,
                                      std::vector<GroupPlan>& plans) {
@@ -207,6 +219,7 @@ class NodeRun {
         plan.partitions = static_cast<std::int32_t>(random.between(1, 5));
         ++clients.busy_producers;
         co_await make_topic(clients, {.name = plan.topic, .partitions = plan.partitions});
+        if (random.chance(2, 3)) co_await make_small_offsets_topic(clients, random.next());
         plans.push_back(plan);
         const std::uint64_t members = 1 + random.below(4);
         for (std::uint64_t at = 0; at < members; ++at) {
