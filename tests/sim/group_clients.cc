@@ -282,8 +282,8 @@ Task<void> live_one_generation(Member& self) {
     if (!co_await begin_at_offsets(self)) co_return;
     while (self.clients.is_producing) {
         co_await port::sleep_for(self.clients.ports.clock,
-                                 milliseconds(self.random.between(10, 400)));
-        if (self.random.chance(1, 40)) {
+                                 milliseconds(self.random.between(2, 120)));
+        if (self.random.chance(1, 100)) {
             if (self.random.chance(1, 2)) co_await leave(self);
             self.wire.drop();
             self.forget();
