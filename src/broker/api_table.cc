@@ -90,8 +90,7 @@ constexpr Served kServed[] = {
     {.key = ApiKey::kConsumerGroupHeartbeat,
      .handler = handle_consumer_group_heartbeat,
      .version_max = 0,
-     .limits = "No subscription by regular expression, which version 1 brings. A group changes its "
-               "protocol only while it has no members."},
+     .limits = "No subscription by regular expression, which version 1 brings."},
     {.key = ApiKey::kConsumerGroupDescribe, .handler = handle_consumer_group_describe},
     {.key = ApiKey::kDescribeTopicPartitions, .handler = handle_describe_topic_partitions},
 };
