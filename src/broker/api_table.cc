@@ -94,8 +94,7 @@ constexpr Served kServed[] = {
      .limits = "No transactions: their fields are -1."},
     {.key = ApiKey::kConsumerGroupHeartbeat,
      .handler = handle_consumer_group_heartbeat,
-     .limits = "A subscription by regular expression is refused with UNSUPPORTED_VERSION. A group "
-               "changes its protocol only while it has no members."},
+     .limits = "A subscription by regular expression is refused with UNSUPPORTED_VERSION."},
     {.key = ApiKey::kConsumerGroupDescribe, .handler = handle_consumer_group_describe},
     {.key = ApiKey::kDescribeTopicPartitions, .handler = handle_describe_topic_partitions},
 };

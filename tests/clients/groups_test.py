@@ -302,7 +302,7 @@ def test_a_group_goes_over_to_the_new_protocol_and_back_with_its_members(broker,
         everyone = [old]
         wait_for(lambda: share(old), "everything for the first", [old])
         produce_to(old)
-        with join("confluent-kafka", broker, parted, group, **new) as one:
+        with join("java", broker, parted, group, **new) as one:
             everyone.append(one)
             wait_for(lambda: share(old, one), "a share for each protocol", [old, one])
             produce_to(old, one)

@@ -52,7 +52,7 @@ std::optional<ConsumerMember> to_consumer(const ClassicMember& classic, std::int
     return member;
 }
 
-/// In the state of its last generation, which is the consumer group's epoch.
+/// In the generation of those of its members that had come furthest.
 std::unique_ptr<ClassicGroup> to_classic(const Step& step, const ConsumerGroup& group) {
     auto classic = std::make_unique<ClassicGroup>(group.id);
     for (const auto& [member_id, member] : group.members()) {
@@ -70,9 +70,9 @@ std::unique_ptr<ClassicGroup> to_classic(const Step& step, const ConsumerGroup& 
             encode_assignment(embedded_assignment(member.progress.assigned, step.now.topics),
                               protocols.front().metadata.view());
         out.has_synced = true;
+        classic->generation = std::max(classic->generation, member.progress.epoch);
         classic->add(std::move(out), kEmbeddedProtocolType);
     }
-    classic->generation = group.epoch;
     classic->protocol_name = classic->elect_protocol();
     classic->enter(GroupState::kStable, step.now.wall);
     return classic;

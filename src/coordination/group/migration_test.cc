@@ -68,6 +68,8 @@ TEST_CASE("a classic group goes over to the new protocol with its members, and b
         CHECK(next.leave(world) == ErrorCode::kNone);
         CHECK(describe_consumers(world).error_code == ErrorCode::kGroupIdNotFound);
         CHECK(world.state() == "PreparingRebalance");
+        CHECK(world.beat(one.id, one.generation) == ErrorCode::kRebalanceInProgress);
+        CHECK(world.commit(one.id, one.generation, 6) == ErrorCode::kNone);
         settle(world, {&one, &two}, {});
         CHECK(world.state() == "Stable");
         CHECK(one.holding.size() == 2);
