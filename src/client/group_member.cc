@@ -103,6 +103,7 @@ port::Task<void> GroupMember::beat(GroupMember* self, [[maybe_unused]] port::Gat
                 if (self->is_classic()) self->member_id_.clear();
             }
             self->lose();
+            continue;
         }
         const bool is_for_classic = is_in_group && !self->is_joining_;
         const bool is_for_other =
