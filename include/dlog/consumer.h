@@ -91,10 +91,10 @@ enum class GroupProtocol : std::uint8_t {
 
 struct GroupOptions {
     /// The group's name. Empty: a consumer that belongs to no group.
-    Text id;
+    Text id = {};
     /// Makes it a static member, one at a time of that name: it finds its partitions again when it
     /// is back within `session_timeout`, and nothing moves meanwhile.
-    Text instance_id;
+    Text instance_id = {};
     GroupProtocol protocol = GroupProtocol::kClassic;
     Assignor assignor = Assignor::kRangeOrCooperativeSticky;
     /// A member that is not heard of for so long is out.
@@ -121,7 +121,7 @@ struct ConsumerOptions {
     /// A `poll` takes no further batch once it has so many records.
     std::size_t poll_records_max = 1000;
     MissingOffset on_missing_offset = MissingOffset::kFail;
-    GroupOptions group;
+    GroupOptions group = {};
 };
 
 /// Where reading a partition begins.

@@ -241,7 +241,8 @@ struct Held final : dlog::RebalanceObserver {
         std::string line;
         for (const auto& [topic, numbers] : held) {
             for (const std::int32_t number : numbers) {
-                line += (line.empty() ? "" : ",") + std::to_string(number);
+                if (!line.empty()) line += ',';
+                line += std::to_string(number);
             }
         }
         std::cout << "= " << line << std::endl;
