@@ -1,4 +1,12 @@
-/// Reads records of partitions that the caller chooses, from where the caller says.
+/// Reads records: as a member of a group, which shares the partitions of topics and remembers how
+/// far it has read,
+///
+///     auto consumer = client.consumer({.on_missing_offset = dlog::MissingOffset::kBeginning,
+///                                      .group = {.id = "billing"}});
+///     consumer->subscribe({"orders"});
+///     while (auto records = consumer->poll(100ms)) handle(*records);
+///
+/// or of partitions that the caller chooses, from where the caller says.
 ///
 ///     auto consumer = client.consumer();
 ///     consumer->assign_topic("orders", dlog::From::beginning());
@@ -9,6 +17,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <string_view>
 
 #include "dlog/record.h"
@@ -22,11 +31,83 @@ class ConsumerCore;
 class RecordsCore;
 }  // namespace sdk
 
-/// What happens when the offset to read next is not there, because retention has deleted it.
+/// What happens when the offset to read next is not there, because retention has deleted it, or
+/// because the group has committed none.
 enum class MissingOffset : std::uint8_t {
-    kFail,       ///< `poll` returns OFFSET_OUT_OF_RANGE; `seek` goes on.
+    kFail,       ///< `poll` returns an error (OFFSET_OUT_OF_RANGE); `seek` goes on.
     kBeginning,  ///< Go on at the first offset that is there.
     kEnd,        ///< Go on with what is written from now on.
+};
+
+struct TopicPartition {
+    std::string_view topic;
+    std::int32_t partition = 0;
+    friend bool operator==(const TopicPartition&, const TopicPartition&) = default;
+};
+
+/// The partitions that an observer is told of; it views them during the call only.
+class PartitionList {
+  public:
+    PartitionList(const TopicPartition* first, std::size_t size) : first_(first), size_(size) {}
+    [[nodiscard]] const TopicPartition* begin() const { return first_; }
+    [[nodiscard]] const TopicPartition* end() const { return first_ + size_; }
+    [[nodiscard]] std::size_t size() const { return size_; }
+
+  private:
+    const TopicPartition* first_;
+    std::size_t size_;
+};
+
+/// Hears how a member's partitions change: within `poll`, and `close`, on the thread that calls
+/// them. It may call the consumer, but not `poll` or `close`.
+class RebalanceObserver {
+  public:
+    /// These came in addition, possibly none; the next `poll` reads them. `seek` moves them.
+    virtual void assigned(PartitionList partitions) = 0;
+    /// These go to others when it returns; until then what `commit_sync` commits counts.
+    virtual void revoked(PartitionList partitions) = 0;
+    /// These went to others already: the member was not polled, or not heard of, for too long.
+    virtual void lost(PartitionList partitions) { revoked(partitions); }
+
+  protected:
+    ~RebalanceObserver() = default;
+};
+
+/// How partitions are shared in a group of the classic protocol; all members must offer the same.
+/// The names are Kafka's.
+enum class Assignor : std::uint8_t {
+    kRange,  ///< "range": even runs, topic by topic.
+    /// "cooperative-sticky": partitions stay where they are as far as that is fair, and go on being
+    /// read while others move.
+    kCooperativeSticky,
+    /// Offers both: Java's default, and the way from one to the other.
+    kRangeOrCooperativeSticky,
+};
+
+enum class GroupProtocol : std::uint8_t {
+    kClassic,   ///< The members decide.
+    kConsumer,  ///< The broker decides (KIP-848); its settings hold, not the timeouts given here.
+};
+
+struct GroupOptions {
+    /// The group's name. Empty: a consumer that belongs to no group.
+    Text id = {};
+    /// Makes it a static member, one at a time of that name: it finds its partitions again when it
+    /// is back within `session_timeout`, and nothing moves meanwhile.
+    Text instance_id = {};
+    GroupProtocol protocol = GroupProtocol::kClassic;
+    Assignor assignor = Assignor::kRangeOrCooperativeSticky;
+    /// A member that is not heard of for so long is out.
+    TimeSpan session_timeout = TimeSpan::seconds(45);
+    TimeSpan heartbeat_interval = TimeSpan::seconds(3);
+    /// A member that does not `poll` for so long gives its partitions to the others.
+    TimeSpan poll_interval_max = TimeSpan::seconds(300);
+    /// `poll` commits what the polls before it returned, when the last time is so long ago; so do a
+    /// rebalance and `close`.
+    bool commits_by_itself = true;
+    TimeSpan commit_interval = TimeSpan::seconds(5);
+    /// It must outlive the consumer.
+    RebalanceObserver* observer = nullptr;
 };
 
 struct ConsumerOptions {
@@ -40,12 +121,7 @@ struct ConsumerOptions {
     /// A `poll` takes no further batch once it has so many records.
     std::size_t poll_records_max = 1000;
     MissingOffset on_missing_offset = MissingOffset::kFail;
-};
-
-struct TopicPartition {
-    std::string_view topic;
-    std::int32_t partition = 0;
-    friend bool operator==(const TopicPartition&, const TopicPartition&) = default;
+    GroupOptions group = {};
 };
 
 /// Where reading a partition begins.
@@ -96,7 +172,29 @@ class Consumer {
   public:
     Consumer(Consumer&& other) noexcept;
     Consumer& operator=(Consumer&& other) noexcept;
+    /// As `close`.
     ~Consumer();
+
+    /// Reads, together with the other members of the group, these topics and no others, each
+    /// partition from where the group has committed. `poll` then joins the group, takes part in
+    /// its rebalances and tells the observer. Not beside `assign`.
+    [[nodiscard]] Result<void> subscribe(std::initializer_list<std::string_view> topics) {
+        return subscribe(topics.begin(), topics.size());
+    }
+    [[nodiscard]] Result<void> subscribe(const std::string_view* topics, std::size_t count);
+
+    /// Commits what the polls so far have returned, of all partitions that it has from the group,
+    /// and waits for the answer.
+    [[nodiscard]] Result<void> commit_sync();
+    /// Commits one partition at `offset`, the one to be read next.
+    [[nodiscard]] Result<void> commit_sync(const TopicPartition& partition, std::int64_t offset);
+    /// The same as `commit_sync()` without waiting. `poll` tells of a refusal.
+    [[nodiscard]] Result<void> commit_async();
+
+    /// Commits, unless the options say otherwise, and leaves the group; a static member stays in
+    /// it. Without a group it only ends. Everything answers kClosed afterwards. The error is the
+    /// first of the commit and of the leaving, which took place as far as it could.
+    Result<void> close();
 
     /// Reads all partitions that the topic has now, beside what is assigned already.
     [[nodiscard]] Result<void> assign_topic(std::string_view topic, From from);

@@ -25,7 +25,7 @@ namespace {
 
 using client::CommittedOffset;
 using client::GroupDescription;
-using client::GroupMember;
+using client::MemberDescription;
 using protocol::ErrorCode;
 
 /// A partition of a topic.
@@ -57,7 +57,7 @@ struct Progress {
     Place place;
     std::int64_t committed = -1;  ///< -1: nothing was committed
     std::int64_t end = 0;
-    const GroupMember* member = nullptr;
+    const MemberDescription* member = nullptr;
 
     [[nodiscard]] std::string lag_text() const {
         return committed < 0 ? "-" : std::to_string(std::max<std::int64_t>(end - committed, 0));
@@ -92,7 +92,7 @@ port::Task<client::Result<std::vector<Progress>>> progress_of(Session& session,
         known[{one.topic, one.partition}].committed = one.offset.value;
         places.insert({one.topic, one.partition});
     }
-    for (const GroupMember& member : group->members) {
+    for (const MemberDescription& member : group->members) {
         for (const auto& [topic, partitions] : member.assigned) {
             for (const std::int32_t partition : partitions) {
                 known[{topic, partition}].member = &member;
@@ -130,7 +130,7 @@ std::string describe_text(const GroupDescription& group, const std::vector<Progr
 
 std::string describe_json(const GroupDescription& group, const std::vector<Progress>& all) {
     std::vector<std::string> members;
-    for (const GroupMember& member : group.members) {
+    for (const MemberDescription& member : group.members) {
         members.push_back(json_object(
             {{"id", json_string(member.id)},
              {"instance_id", member.instance_id ? json_string(*member.instance_id) : "null"},
@@ -347,8 +347,9 @@ port::Task<int> reset(Session& session, ResetPlan plan, std::string to) {
                                .partition = one.place.second,
                                .offset = Offset(one.to)});
         }
-        const auto committed = co_await client::commit_offsets(
-            session.cluster, plan.group, std::move(offsets), session.deadline());
+        const auto committed =
+            co_await client::commit_offsets(session.cluster, plan.group, client::Committer(),
+                                            std::move(offsets), session.deadline());
         if (!committed) co_return tell(committed.error());
     }
     print_resets(plan, *resets);

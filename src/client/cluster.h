@@ -60,6 +60,8 @@ class Backoff {
   public:
     Backoff(const ClusterConfig& config, Random& random) : config_(config), random_(random) {}
     [[nodiscard]] Duration next();
+    /// It went well: the next try is the first again.
+    void reset() { next_ns_ = 0; }
 
   private:
     const ClusterConfig& config_;

@@ -12,8 +12,8 @@ constexpr std::int16_t kFirstVersionOfMany = 4;
 
 }  // namespace
 
-port::Task<Result<ConnectionPtr>> find_coordinator(Cluster& cluster, std::string group,
-                                                   Instant deadline) {
+port::Task<Result<CoordinatorPlace>> locate_coordinator(Cluster& cluster, std::string group,
+                                                        Instant deadline) {
     DLOG_CO_TRY_ASSIGN(const ConnectionPtr any, co_await cluster.any_connection());
     DLOG_CO_TRY_ASSIGN(const std::int16_t version,
                        any->version_of<protocol::FindCoordinatorRequest>());
@@ -40,9 +40,17 @@ port::Task<Result<ConnectionPtr>> find_coordinator(Cluster& cluster, std::string
         co_return unexpected(
             broker_error(found.error_code, found.error_message.value_or("group " + group)));
     }
-    const NodeId node{found.node_id};
-    cluster.learn_broker(node, {found.host, static_cast<std::uint16_t>(found.port)});
-    co_return co_await cluster.connection_to(node);
+    CoordinatorPlace place{NodeId{found.node_id},
+                           {found.host, static_cast<std::uint16_t>(found.port)}};
+    cluster.learn_broker(place.node, place.endpoint);
+    co_return place;
+}
+
+port::Task<Result<ConnectionPtr>> find_coordinator(Cluster& cluster, std::string group,
+                                                   Instant deadline) {
+    DLOG_CO_TRY_ASSIGN(const CoordinatorPlace place,
+                       co_await locate_coordinator(cluster, std::move(group), deadline));
+    co_return co_await cluster.connection_to(place.node);
 }
 
 }  // namespace dlog::client

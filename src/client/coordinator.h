@@ -14,7 +14,17 @@
 
 namespace dlog::client {
 
-/// Asks for the group's coordinator and connects to it; tries once.
+struct CoordinatorPlace {
+    NodeId node;
+    port::Endpoint endpoint;
+};
+
+/// Asks who coordinates the group; tries once.
+[[nodiscard]] port::Task<Result<CoordinatorPlace>> locate_coordinator(Cluster& cluster,
+                                                                      std::string group,
+                                                                      Instant deadline);
+
+/// The same, and connects to it.
 [[nodiscard]] port::Task<Result<ConnectionPtr>> find_coordinator(Cluster& cluster,
                                                                  std::string group,
                                                                  Instant deadline);
@@ -31,13 +41,14 @@ namespace dlog::client {
 /// moving is left to the caller.
 template <class Request, class ErrorOf>
 [[nodiscard]] port::Task<Result<Answer<typename Request::Response>>> call_coordinator(
-    Cluster& cluster, std::string group, Request request, Instant deadline, ErrorOf error_of) {
+    Cluster& cluster, std::string group, Request request, CallOptions options, ErrorOf error_of) {
+    const Instant deadline = options.deadline;
     Backoff backoff(cluster.config(), cluster.random());
     for (;;) {
         Error failure;
         auto coordinator = co_await find_coordinator(cluster, group, deadline);
         if (coordinator) {
-            auto answer = co_await (*coordinator)->call(request, {.deadline = deadline});
+            auto answer = co_await (*coordinator)->call(request, options);
             if (!answer) {
                 failure = std::move(answer).error();
             } else if (is_coordinator_moving(error_of(answer->message))) {

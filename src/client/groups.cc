@@ -5,14 +5,13 @@
 
 #include "base/result.h"
 #include "client/coordinator.h"
+#include "client/group_codec.h"
 #include "protocol/messages/consumer_group_describe.h"
-#include "protocol/messages/consumer_protocol.h"
 #include "protocol/messages/delete_groups.h"
 #include "protocol/messages/describe_groups.h"
 #include "protocol/messages/list_groups.h"
 #include "protocol/messages/offset_commit.h"
 #include "protocol/messages/offset_fetch.h"
-#include "protocol/reader.h"
 
 namespace dlog::client {
 
@@ -28,24 +27,6 @@ Result<void> outcome(ErrorCode code, const std::optional<std::string>& message,
                      const std::string& group) {
     if (code == ErrorCode::kNone) return {};
     return unexpected(broker_error(code, message.value_or("group " + group)));
-}
-
-/// What a member of a classic group was given, when it is a consumer.
-TopicPartitions decode_assignment(ByteView bytes) {
-    TopicPartitions assigned;
-    protocol::Reader reader(bytes);
-    std::int16_t version = 0;
-    reader.read(version);
-    if (!reader.ok()) return assigned;
-    using Assignment = protocol::ConsumerProtocolAssignment;
-    // A later version only adds to the end.
-    version = std::min(version, Assignment::kHighestVersion);
-    const auto decoded = Assignment::decode(reader, version);
-    if (!decoded) return assigned;
-    for (const auto& topic : decoded->assigned_partitions) {
-        assigned[topic.topic] = topic.partitions;
-    }
-    return assigned;
 }
 
 }  // namespace
@@ -84,9 +65,9 @@ port::Task<Result<GroupDescription>> describe_classic(Cluster& cluster, std::str
     const auto error_of = [](const protocol::DescribeGroupsResponse& response) {
         return response.groups.empty() ? ErrorCode::kNone : response.groups.front().error_code;
     };
-    DLOG_CO_TRY_ASSIGN(
-        const auto answer,
-        co_await call_coordinator(cluster, group, std::move(request), deadline, error_of));
+    DLOG_CO_TRY_ASSIGN(const auto answer,
+                       co_await call_coordinator(cluster, group, std::move(request),
+                                                 {.deadline = deadline}, error_of));
     if (answer->groups.size() != 1) {
         co_return unexpected(Error{.kind = ErrorKind::kBadResponse, .detail = "DescribeGroups"});
     }
@@ -100,11 +81,12 @@ port::Task<Result<GroupDescription>> describe_classic(Cluster& cluster, std::str
                                  .type = "classic",
                                  .assignor = found.protocol_data};
     for (const auto& member : found.members) {
-        description.members.push_back({.id = member.member_id,
-                                       .instance_id = member.group_instance_id,
-                                       .client_id = member.client_id,
-                                       .host = member.client_host,
-                                       .assigned = decode_assignment(member.member_assignment)});
+        description.members.push_back(
+            {.id = member.member_id,
+             .instance_id = member.group_instance_id,
+             .client_id = member.client_id,
+             .host = member.client_host,
+             .assigned = decode_assignment(member.member_assignment).value_or(TopicPartitions())});
     }
     co_return description;
 }
@@ -116,9 +98,9 @@ port::Task<Result<GroupDescription>> describe_consumer(Cluster& cluster, std::st
     const auto error_of = [](const protocol::ConsumerGroupDescribeResponse& response) {
         return response.groups.empty() ? ErrorCode::kNone : response.groups.front().error_code;
     };
-    DLOG_CO_TRY_ASSIGN(
-        const auto answer,
-        co_await call_coordinator(cluster, group, std::move(request), deadline, error_of));
+    DLOG_CO_TRY_ASSIGN(const auto answer,
+                       co_await call_coordinator(cluster, group, std::move(request),
+                                                 {.deadline = deadline}, error_of));
     if (answer->groups.size() != 1) {
         co_return unexpected(
             Error{.kind = ErrorKind::kBadResponse, .detail = "ConsumerGroupDescribe"});
@@ -130,7 +112,7 @@ port::Task<Result<GroupDescription>> describe_consumer(Cluster& cluster, std::st
                                  .type = "consumer",
                                  .assignor = found.assignor_name};
     for (const auto& member : found.members) {
-        GroupMember& out = description.members.emplace_back();
+        MemberDescription& out = description.members.emplace_back();
         out.id = member.member_id;
         out.instance_id = member.instance_id;
         out.client_id = member.client_id;
@@ -214,10 +196,30 @@ port::Task<Result<std::vector<CommittedOffset>>> committed_offsets(Cluster& clus
     }
 }
 
-port::Task<Result<void>> commit_offsets(Cluster& cluster, std::string group,
+namespace {
+
+/// The first partition that was refused, and why.
+Result<void> commit_outcome(const protocol::OffsetCommitResponse& response,
+                            const std::string& group) {
+    for (const auto& topic : response.topics) {
+        for (const auto& partition : topic.partitions) {
+            DLOG_TRY(outcome(partition.error_code,
+                             topic.name + " partition " + std::to_string(partition.partition_index),
+                             group));
+        }
+    }
+    return {};
+}
+
+}  // namespace
+
+port::Task<Result<void>> commit_offsets(Cluster& cluster, std::string group, Committer committer,
                                         std::vector<CommittedOffset> offsets, Instant deadline) {
     protocol::OffsetCommitRequest request;
     request.group_id = group;
+    request.member_id = committer.member_id;
+    request.group_instance_id = committer.instance_id;
+    request.generation_id_or_member_epoch = committer.generation;
     for (CommittedOffset& one : offsets) {
         if (request.topics.empty() || request.topics.back().name != one.topic) {
             request.topics.emplace_back().name = one.topic;
@@ -226,25 +228,15 @@ port::Task<Result<void>> commit_offsets(Cluster& cluster, std::string group,
                                                     .committed_offset = one.offset.value,
                                                     .committed_metadata = one.metadata});
     }
-    Backoff backoff(cluster.config(), cluster.random());
-    for (;;) {
-        DLOG_CO_TRY_ASSIGN(const ConnectionPtr connection,
-                           co_await find_coordinator(cluster, group, deadline));
-        DLOG_CO_TRY_ASSIGN(const auto answer, co_await connection->call(
-                                                  request, {.deadline = deadline,
-                                                            .version_max = kLastVersionWithNames}));
-        Result<void> result;
-        for (const auto& topic : answer->topics) {
-            for (const auto& partition : topic.partitions) {
-                if (!result) break;
-                result = outcome(
-                    partition.error_code,
-                    topic.name + " partition " + std::to_string(partition.partition_index), group);
-            }
-        }
-        const bool is_moving = !result && is_coordinator_moving(result.error().code);
-        if (!is_moving || !co_await cluster.wait(backoff.next(), deadline)) co_return result;
-    }
+    const auto error_of = [&group](const protocol::OffsetCommitResponse& response) {
+        const auto result = commit_outcome(response, group);
+        return result ? ErrorCode::kNone : result.error().code;
+    };
+    DLOG_CO_TRY_ASSIGN(const auto answer,
+                       co_await call_coordinator(
+                           cluster, group, std::move(request),
+                           {.deadline = deadline, .version_max = kLastVersionWithNames}, error_of));
+    co_return commit_outcome(answer.message, group);
 }
 
 port::Task<Result<void>> delete_group(Cluster& cluster, std::string group, Instant deadline) {
@@ -253,9 +245,9 @@ port::Task<Result<void>> delete_group(Cluster& cluster, std::string group, Insta
     const auto error_of = [](const protocol::DeleteGroupsResponse& response) {
         return response.results.empty() ? ErrorCode::kNone : response.results.front().error_code;
     };
-    DLOG_CO_TRY_ASSIGN(
-        const auto answer,
-        co_await call_coordinator(cluster, group, std::move(request), deadline, error_of));
+    DLOG_CO_TRY_ASSIGN(const auto answer,
+                       co_await call_coordinator(cluster, group, std::move(request),
+                                                 {.deadline = deadline}, error_of));
     if (answer->results.size() != 1) {
         co_return unexpected(Error{.kind = ErrorKind::kBadResponse, .detail = "DeleteGroups"});
     }

@@ -2,13 +2,13 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "base/ids.h"
 #include "base/time.h"
+#include "client/assignors.h"
 #include "client/cluster.h"
 #include "client/error.h"
 #include "port/task.h"
@@ -26,9 +26,7 @@ struct GroupSummary {
 [[nodiscard]] port::Task<Result<std::vector<GroupSummary>>> list_groups(
     Cluster& cluster, std::vector<std::string> states, Instant deadline);
 
-using TopicPartitions = std::map<std::string, std::vector<std::int32_t>>;
-
-struct GroupMember {
+struct MemberDescription {
     std::string id;
     std::optional<std::string> instance_id;
     std::string client_id;
@@ -42,7 +40,7 @@ struct GroupDescription {
     std::string state;
     std::string type;
     std::string assignor;
-    std::vector<GroupMember> members;
+    std::vector<MemberDescription> members;
 };
 
 /// kGroupIdNotFound when there is no such group.
@@ -62,8 +60,17 @@ struct CommittedOffset {
                                                                                  std::string group,
                                                                                  Instant deadline);
 
-/// Commits for a group that has no members; the first refusal is the error.
+/// As whom a member commits; by default as nobody, which only a group without members allows.
+struct Committer {
+    std::string member_id;
+    std::optional<std::string> instance_id;
+    /// The generation, or the epoch of a member of the new protocol.
+    std::int32_t generation = -1;
+};
+
+/// Commits again while the coordinator moves or cannot be reached; the first refusal is the error.
 [[nodiscard]] port::Task<Result<void>> commit_offsets(Cluster& cluster, std::string group,
+                                                      Committer committer,
                                                       std::vector<CommittedOffset> offsets,
                                                       Instant deadline);
 

@@ -156,8 +156,28 @@ Consumer& Consumer::operator=(Consumer&& other) noexcept {
 }
 
 Consumer::~Consumer() {
-    if (core_ != nullptr) core_->close();
+    if (core_ != nullptr) static_cast<void>(core_->leave());
     let_go(core_);
+}
+
+Result<void> Consumer::subscribe(const std::string_view* topics, std::size_t count) {
+    return core_->subscribe({topics, count});
+}
+
+Result<void> Consumer::commit_sync() {
+    return core_->commit();
+}
+
+Result<void> Consumer::commit_sync(const TopicPartition& partition, std::int64_t offset) {
+    return core_->commit(partition, offset);
+}
+
+Result<void> Consumer::commit_async() {
+    return core_->commit_soon();
+}
+
+Result<void> Consumer::close() {
+    return core_->leave();
 }
 
 Result<void> Consumer::assign_topic(std::string_view topic, From from) {

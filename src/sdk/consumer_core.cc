@@ -78,7 +78,12 @@ ConsumerCore::ConsumerCore(Ref<Core> core, const ConsumerOptions& options)
     : core_(std::move(core)),
       options_(options),
       bell_(core_->ports().spawn),
-      fetcher_(core_->cluster(), fetcher_config(options)) {}
+      fetcher_(core_->cluster(), fetcher_config(options)) {
+    if (options.group.id.view().empty()) return;
+    group_ = std::make_unique<GroupSession>(
+        core_->cluster(), options_, [this] { poke(); },
+        [this](const client::Error& error) { hand_over(error); });
+}
 
 Result<Ref<ConsumerCore>> ConsumerCore::open(const Ref<Core>& core,
                                              const ConsumerOptions& options) {
@@ -86,6 +91,11 @@ Result<Ref<ConsumerCore>> ConsumerCore::open(const Ref<Core>& core,
         options.fetch_bytes_min < 0 || options.poll_records_max == 0) {
         return unexpected(
             error_of(ErrorKind::kBadRequest, "ConsumerOptions: a limit is 0 or less"));
+    }
+    if (options.group.session_timeout.ns <= 0 || options.group.heartbeat_interval.ns <= 0 ||
+        options.group.poll_interval_max.ns <= 0) {
+        return unexpected(error_of(ErrorKind::kBadRequest,
+                                   "GroupOptions: timeouts and intervals are above zero"));
     }
     Ref<ConsumerCore> self(new ConsumerCore(core, options));
     const bool is_running =
@@ -117,6 +127,12 @@ Result<std::vector<client::ListedOffset>> ConsumerCore::find(std::string_view to
 
 Result<void> ConsumerCore::assign(std::string_view topic, std::optional<std::int32_t> partition,
                                   From from) {
+    const bool is_known = is_subscribed_ && partition && position({topic, *partition}).has_value();
+    if (is_subscribed_ && !is_known) {
+        return unexpected(error_of(ErrorKind::kBadRequest,
+                                   "a consumer that is subscribed has its partitions from its "
+                                   "group: it assigns none itself"));
+    }
     DLOG_TRY_ASSIGN(const auto found, find(topic, partition, from));
     const auto name = std::make_shared<const std::string>(topic);
     const std::lock_guard lock(mutex_);
@@ -184,6 +200,7 @@ void ConsumerCore::wake_up() {
 }
 
 void ConsumerCore::close() {
+    if (group_ != nullptr) group_->cancel();
     const std::lock_guard lock(mutex_);
     is_closing_ = true;
     changed_.notify_all();
@@ -216,6 +233,7 @@ Result<Records> ConsumerCore::poll(TimeSpan timeout) {
     const Instant deadline = monotonic_now() + duration_of(timeout);
     Ref<RecordsCore> records(new RecordsCore);
     for (;;) {
+        if (is_subscribed_) take_part();
         {
             const std::lock_guard lock(mutex_);
             if (is_closing_) return unexpected(error_of(ErrorKind::kClosed, Core::kClosedText));
@@ -227,6 +245,7 @@ Result<Records> ConsumerCore::poll(TimeSpan timeout) {
         const Instant now = monotonic_now();
         if (queue_.empty()) {
             if (auto error = take_error(now >= deadline)) return unexpected(*std::move(error));
+            if (has_event_) continue;
             const bool is_over = now >= deadline || std::exchange(is_woken_up_, false);
             if (is_over) return Records(records.leave());
             if (is_closing_) continue;
@@ -344,6 +363,7 @@ port::Task<void> ConsumerCore::listen(Ref<ConsumerCore> self) {
         self->has_news_ = true;
         self->fetcher_.interrupt();
         self->news_.notify_all();
+        if (self->group_ != nullptr) self->group_->hear();
         const std::lock_guard lock(self->mutex_);
         if (self->has_ended_) co_return;
     }
@@ -460,6 +480,7 @@ port::Task<void> ConsumerCore::fetch(Ref<ConsumerCore> self) {
         static_cast<void>(co_await self->news_.wait_until(ports.clock, wake_at));
     }
     co_await self->fetcher_.close();
+    if (self->has_started_member_) co_await self->group_->member().close();
     {
         const std::lock_guard lock(self->mutex_);
         self->has_ended_ = true;

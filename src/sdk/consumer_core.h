@@ -9,6 +9,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,7 @@
 #include "record/reader.h"
 #include "sdk/core.h"
 #include "sdk/doorbell.h"
+#include "sdk/group_session.h"
 #include "sdk/records_core.h"
 
 namespace dlog::sdk {
@@ -38,6 +40,14 @@ class ConsumerCore final : public Part {
     Result<std::int64_t> high_watermark(const TopicPartition& partition);
     Result<void> set_paused(const TopicPartition& partition, bool is_paused);
     void close();
+
+    // As a member of a group.
+    Result<void> subscribe(std::span<const std::string_view> topics);
+    Result<void> commit();
+    Result<void> commit(const TopicPartition& partition, std::int64_t offset);
+    Result<void> commit_soon();
+    /// `close`, after a commit and a farewell to the group.
+    Result<void> leave();
 
     void end() override { close(); }
     [[nodiscard]] bool has_ended() override;
@@ -104,7 +114,20 @@ class ConsumerCore final : public Part {
     void let_go(const Item& item);
     [[nodiscard]] std::optional<Error> take_error(bool is_late);
 
+    // The user's thread, as a member of a group.
+    using Offsets = std::vector<client::CommittedOffset>;
+    [[nodiscard]] Result<void> need_group() const;
+    [[nodiscard]] Offsets offsets_to_commit();
+    Result<void> commit(Offsets offsets);
+    void take_part();
+    void follow(GroupSession::Event event);
+    void begin_at(const GroupSession::Event& event);
+    void commit_when_due(Instant now);
+
     // The client's thread.
+    static port::Task<void> subscribe_on(Ref<ConsumerCore> self, std::vector<std::string> topics);
+    static port::Task<void> commit_on(Ref<ConsumerCore> self, Offsets offsets);
+    void poke();
     static port::Task<void> listen(Ref<ConsumerCore> self);
     static port::Task<void> fetch(Ref<ConsumerCore> self);
     static port::Task<void> start_over(Ref<ConsumerCore> self, Key key, std::uint64_t version);
@@ -115,8 +138,11 @@ class ConsumerCore final : public Part {
     const Ref<Core> core_;
     const ConsumerOptions options_;
     Doorbell bell_;
+    std::unique_ptr<GroupSession> group_;  ///< none without a group's id
 
     // The user's thread.
+    bool is_subscribed_ = false;
+    Instant next_commit_;
     std::deque<Item> mine_;
     record::ReaderScratch scratch_;
 
@@ -130,7 +156,8 @@ class ConsumerCore final : public Part {
     std::optional<Error> trouble_;  ///< why nothing comes at the moment
     std::vector<Command> commands_;
     bool is_woken_up_ = false;
-    bool is_full_ = false;  ///< the fetcher waits for `queued_bytes_` to fall
+    bool has_event_ = false;  ///< of the group
+    bool is_full_ = false;    ///< the fetcher waits for `queued_bytes_` to fall
     bool is_closing_ = false;
     bool has_ended_ = false;
 
@@ -139,6 +166,7 @@ class ConsumerCore final : public Part {
     std::map<Key, std::uint64_t, ByName> versions_;
     port::Notifier news_;
     bool has_news_ = false;
+    bool has_started_member_ = false;
 };
 
 }  // namespace dlog::sdk

@@ -490,5 +490,36 @@ TEST_CASE("a paused partition gives nothing and goes on where it was") {
     CHECK(!consumer->pause({"orders", 2}).has_value());
 }
 
+TEST_CASE("a subscription needs a group, a topic and no partitions assigned by hand") {
+    Setup setup;
+    auto client = setup.connect({.backoff_min = 1ms, .backoff_max = 2ms});
+    auto loner = client->consumer();
+    CHECK(loner->subscribe({"orders"}).error().kind == ErrorKind::kBadRequest);
+    CHECK(loner->commit_sync().error().kind == ErrorKind::kBadRequest);
+    auto assigned = client->consumer({.group = {.id = "g"}});
+    REQUIRE(assigned->assign({"orders", 0}, From::beginning()).has_value());
+    CHECK(assigned->subscribe({"orders"}).error().kind == ErrorKind::kBadRequest);
+    auto member = client->consumer({.group = {.id = "g"}});
+    CHECK(member->subscribe({}).error().kind == ErrorKind::kBadRequest);
+    CHECK(member->subscribe({""}).error().kind == ErrorKind::kBadRequest);
+    REQUIRE(member->subscribe({"orders"}).has_value());
+    CHECK(member->assign({"orders", 0}, From::beginning()).error().kind == ErrorKind::kBadRequest);
+    CHECK(!client->consumer({.group = {.id = "g", .session_timeout = 0ms}}).has_value());
+}
+
+TEST_CASE("a member whose coordinator cannot be found polls nothing, and closes all the same") {
+    Setup setup;
+    auto client = setup.connect({.backoff_min = 1ms, .backoff_max = 2ms});
+    auto member = client->consumer({.group = {.id = "g"}});
+    REQUIRE(member->subscribe({"orders"}).has_value());
+    for (int i = 0; i < 3; ++i) static_cast<void>(member->poll(10ms));
+    CHECK(member->close().has_value());
+    CHECK(member->poll(0ms).error().kind == ErrorKind::kClosed);
+    auto abandoned = client->consumer({.group = {.id = "g"}});
+    REQUIRE(abandoned->subscribe({"orders"}).has_value());
+    client = setup.connect();
+    CHECK(abandoned->poll(10ms).error().kind == ErrorKind::kClosed);
+}
+
 }  // namespace
 }  // namespace dlog

@@ -13,6 +13,7 @@ import time
 import pytest
 from conftest import start_broker
 from drivers import CACHE, CLIENTS, CODECS, Program, run
+from members import Member, join, wait_for
 from node import BUILD, ROOT
 
 HERE = pathlib.Path(__file__).parent
@@ -174,6 +175,111 @@ def test_the_example_hears_of_deliveries_in_every_way(example, client, either, t
     printed = run([str(example / "deliveries"), either.bootstrap, topic]).splitlines()
     ways = ["callback", "future", "observer", "coroutine", "coroutine"]
     assert sorted(printed) == sorted(f"{way}: partition 0, offset {i}" for i, way in enumerate(ways))
+
+
+def member(client: Cpp, broker, topic: str, **settings: str) -> Member:
+    more = [f"{name.replace('_', '.')}={value}" for name, value in settings.items()]
+    return Member([*client.command(), "group", broker.bootstrap, topic, f"g-{topic}", *more])
+
+
+def spread(broker, topic: str, first: int, count: int) -> set[str]:
+    """The values written, evenly over seven partitions."""
+    producer = CLIENTS["confluent-kafka"].producer(broker)
+    for i in range(first, first + count):
+        producer.produce(topic, f"v{i}", f"k{i}", i % PARTITIONS)
+    assert producer.flush(30) == 0
+    return {f"v{i}" for i in range(first, first + count)}
+
+
+def values(*members: Member) -> list[str]:
+    return sorted(row[3] for one in members for row in one.rows)
+
+
+def share(*members: Member) -> bool:
+    """Every partition is with exactly one of them, and each has some."""
+    held = [one.assigned for one in members]
+    return all(held) and sorted(number for own in held for number in own) == list(range(PARTITIONS))
+
+
+PROTOCOLS = [{}, {"partition_assignment_strategy": "cooperative-sticky"}, {"group_protocol": "consumer"}]
+
+
+@pytest.mark.parametrize("settings", PROTOCOLS, ids=["range", "cooperative", "consumer"])
+def test_members_share_inherit_and_go_on_where_the_group_committed(client, either, topic, settings):
+    make(client, either, topic, PARTITIONS)
+    with member(client, either, topic, **settings) as one, member(client, either, topic, **settings) as two:
+        wait_for(lambda: share(one, two), "a fair share", [one, two])
+        written = spread(either, topic, 0, 70)
+        wait_for(lambda: values(one, two) == sorted(written), "every record once", [one, two])
+        one.leave()
+        wait_for(lambda: share(two), "the inheritance", [two])
+        written |= spread(either, topic, 70, 70)
+        wait_for(lambda: values(one, two) == sorted(written), "every record once more", [two])
+        two.leave()
+    more = spread(either, topic, 140, 70)
+    with member(client, either, topic, **settings) as three:
+        wait_for(lambda: values(three) == sorted(more), "only what came since", [three])
+        three.leave()
+
+
+JAVA_STICKY = "org.apache.kafka.clients.consumer.CooperativeStickyAssignor"
+
+
+@pytest.mark.parametrize(
+    ("other", "mine", "theirs"),
+    [
+        ("confluent-kafka", "range", "range"),
+        ("confluent-kafka", "cooperative-sticky", "cooperative-sticky"),
+        ("java", "range", "org.apache.kafka.clients.consumer.RangeAssignor"),
+        ("java", "cooperative-sticky", JAVA_STICKY),
+    ],
+)
+@pytest.mark.parametrize("is_first", [True, False], ids=["leads", "follows"])
+def test_it_shares_a_group_with_other_clients(client, either, topic, other, mine, theirs, is_first):
+    make(client, either, topic, PARTITIONS)
+
+    def start(name: str) -> Member:
+        if name == "cpp":
+            return member(client, either, topic, partition_assignment_strategy=mine)
+        return join(name, either, topic, f"g-{topic}", partition_assignment_strategy=theirs)
+
+    names = ["cpp", other] if is_first else [other, "cpp"]
+    with start(names[0]) as one:
+        wait_for(lambda: share(one), "everything for the first", [one])
+        with start(names[1]) as two:
+            wait_for(lambda: share(one, two), "a fair share", [one, two])
+            written = spread(either, topic, 0, 70)
+            wait_for(lambda: values(one, two) == sorted(written), "every record once", [one, two])
+            two.leave()
+        wait_for(lambda: share(one), "everything again", [one])
+        one.leave()
+
+
+def test_a_static_member_comes_back_to_its_partitions(client, either, topic):
+    make(client, either, topic, PARTITIONS)
+    with member(client, either, topic, group_instance_id="a") as one:
+        with member(client, either, topic, group_instance_id="b") as two:
+            wait_for(lambda: share(one, two), "a fair share", [one, two])
+            before = two.assigned
+            two.kill()
+        written = spread(either, topic, 0, 70)
+        with member(client, either, topic, group_instance_id="b") as again:
+            wait_for(lambda: again.assigned == before, "the same partitions", [one, again])
+            wait_for(lambda: set(values(one, again)) == written, "all records", [one, again])
+            again.leave()
+        one.leave()
+
+
+def test_the_example_reads_as_a_member_of_a_group(example, client, either, topic):
+    make(client, either, topic, 3)
+    assert run([str(example / "produce"), either.bootstrap, topic, "25"]) == "25 orders written\n"
+    for expected in [25, 0]:
+        printed = run([str(example / "group"), either.bootstrap, topic, "example"]).splitlines()
+        counts = [int(line.split()[0]) for line in printed if line.endswith(" records")]
+        assert sum(counts) == expected
+        for what in ["assigned", "revoked"]:
+            partitions = sorted(line for line in printed if line.startswith(what))
+            assert partitions == [f"{what} partition {i}" for i in range(3)]
 
 
 def plain(text: str) -> str:

@@ -9,11 +9,13 @@
 //"partition<TAB>offset<TAB>key" 	probe since BOOTSTRAP TOPIC MILLIS COUNT   prints
 //"partition<TAB>offset<TAB>key" of all partitions 	probe walk BOOTSTRAP TOPIC COUNT seeks,
 // pauses and resumes over partition 0 of COUNT records
+//	probe group BOOTSTRAP TOPIC GROUP [SETTING=VALUE...]  a member, as member.py and its kind
 
 #include <dlog/admin.h>
 #include <dlog/client.h>
 #include <dlog/future.h>
 
+#include <atomic>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -22,6 +24,7 @@
 #include <future>
 #include <iostream>
 #include <map>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -219,6 +222,83 @@ void since(dlog::Client& client, const Arguments& words) {
     });
 }
 
+struct Held final : dlog::RebalanceObserver {
+    std::map<std::string, std::set<std::int32_t>> held;
+
+    void assigned(dlog::PartitionList partitions) override {
+        for (const dlog::TopicPartition& one : partitions) {
+            held[std::string(one.topic)].insert(one.partition);
+        }
+        tell();
+    }
+    void revoked(dlog::PartitionList partitions) override {
+        for (const dlog::TopicPartition& one : partitions) {
+            held[std::string(one.topic)].erase(one.partition);
+        }
+        tell();
+    }
+    void tell() const {
+        std::string line;
+        for (const auto& [topic, numbers] : held) {
+            for (const std::int32_t number : numbers) {
+                if (!line.empty()) line += ',';
+                line += std::to_string(number);
+            }
+        }
+        std::cout << "= " << line << std::endl;
+    }
+};
+
+dlog::ConsumerOptions member_options(const Arguments& words, dlog::RebalanceObserver& observer) {
+    dlog::ConsumerOptions options{.on_missing_offset = dlog::MissingOffset::kBeginning};
+    dlog::GroupOptions& group = options.group;
+    group.id = words.at(1);
+    group.observer = &observer;
+    for (std::size_t i = 2; i < words.size(); ++i) {
+        const std::size_t split = words[i].find('=');
+        const std::string name = words[i].substr(0, split);
+        const std::string value = words[i].substr(split + 1);
+        if (name == "group.instance.id") {
+            group.instance_id = value;
+        } else if (name == "group.protocol") {
+            require(value == "consumer" || value == "classic", "unknown protocol");
+            if (value == "consumer") group.protocol = dlog::GroupProtocol::kConsumer;
+        } else if (name == "partition.assignment.strategy") {
+            require(value == "range" || value == "cooperative-sticky", "unknown strategy");
+            group.assignor =
+                value == "range" ? dlog::Assignor::kRange : dlog::Assignor::kCooperativeSticky;
+        } else if (name == "session.timeout.ms") {
+            group.session_timeout = std::chrono::milliseconds(std::stoi(value));
+        } else {
+            fail("unknown setting " + name);
+        }
+    }
+    return options;
+}
+
+void group(dlog::Client& client, const Arguments& words) {
+    Held held;
+    auto consumer = need(client.consumer(member_options(words, held)));
+    need(consumer.subscribe({words.at(0)}));
+    std::atomic<bool> has_ended = false;
+    std::thread input([&] {
+        while (std::cin.get() != EOF) {
+        }
+        has_ended = true;
+    });
+    while (!has_ended) {
+        const auto records = consumer.poll(100ms);
+        if (!records && records.error().is_retriable) continue;
+        if (!records) fail(records.error().text);
+        for (const dlog::Record& record : *records) {
+            std::cout << record.partition << '\t' << record.offset << '\t' << record.key.text()
+                      << '\t' << record.value.text() << std::endl;
+        }
+    }
+    need(consumer.close());
+    input.join();
+}
+
 void walk(dlog::Client& client, const Arguments& words) {
     const dlog::TopicPartition partition{words.at(0), 0};
     const int count = std::stoi(words.at(1));
@@ -259,8 +339,9 @@ void walk(dlog::Client& client, const Arguments& words) {
 
 int main(int argc, char** argv) {
     static const std::map<std::string, void (*)(dlog::Client&, const Arguments&)> kCases = {
-        {"produce", produce}, {"consume", consume}, {"restart", restart}, {"topics", topics},
-        {"times", times},     {"keys", keys},       {"since", since},     {"walk", walk}};
+        {"produce", produce}, {"consume", consume}, {"restart", restart},
+        {"topics", topics},   {"times", times},     {"keys", keys},
+        {"since", since},     {"walk", walk},       {"group", group}};
     if (argc < 4 || !kCases.contains(argv[1])) fail("usage: probe CASE BOOTSTRAP TOPIC ...");
     auto client = need(dlog::Client::connect(argv[2]));
     kCases.at(argv[1])(client, Arguments(argv + 3, argv + argc));
