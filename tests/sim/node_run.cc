@@ -203,7 +203,7 @@ class NodeRun {
     /// The groups' own topic, in segments so small that compaction has to do with them.
     static Task<void> make_small_offsets_topic(Clients& clients, std::uint64_t seed) {
         Random random(seed);
-        const std::string segment_bytes = std::to_string(random.between(400, 4000));
+        const std::string segment_bytes = std::to_string(random.between(2000, 6000));
         co_await make_topic(clients, {.name = "__consumer_offsets",
                                       .partitions = static_cast<std::int32_t>(random.between(1, 3)),
                                       .configs = {{"cleanup.policy", "compact"},
