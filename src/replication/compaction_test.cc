@@ -138,6 +138,20 @@ class Harness {
         const auto committed = co_await self.partition->committed(*admitted);
         REQUIRE(committed.has_value());
     }
+    /// Adds what `part` stands for to `bytes`.
+    static Task<void> add_part(Harness& self, port::OutPart part,
+                               std::vector<std::uint8_t>* bytes) {
+        if (const auto* buffer = std::get_if<Buffer>(&part)) {
+            bytes->insert(bytes->end(), buffer->data(), buffer->data() + buffer->size());
+            co_return;
+        }
+        const auto& range = std::get<port::FileRange>(part);
+        const std::size_t before = bytes->size();
+        bytes->resize(before + range.length);
+        const auto count = co_await self.host_.ports().disk.read(
+            range.file, range.position, MutableBytes(*bytes).subspan(before));
+        REQUIRE(count == range.length);
+    }
     static Task<void> read_task(Harness& self) {
         Offset from = self.partition->log_start_offset();
         record::ReaderScratch scratch;
@@ -149,17 +163,8 @@ class Harness {
                 co_return;
             }
             std::vector<std::uint8_t> bytes;
-            for (const port::OutPart& part : result->parts) {
-                if (const auto* buffer = std::get_if<Buffer>(&part)) {
-                    bytes.insert(bytes.end(), buffer->data(), buffer->data() + buffer->size());
-                    continue;
-                }
-                const auto& range = std::get<port::FileRange>(part);
-                const std::size_t before = bytes.size();
-                bytes.resize(before + range.length);
-                const auto count = co_await self.host_.ports().disk.read(
-                    range.file, range.position, MutableBytes(bytes).subspan(before));
-                REQUIRE(count == range.length);
+            for (port::OutPart& part : result->parts) {
+                co_await add_part(self, std::move(part), &bytes);
             }
             from = self.note(bytes, from, scratch);
         }

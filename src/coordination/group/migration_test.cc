@@ -10,6 +10,13 @@ namespace dlog::coordination::test {
 
 namespace {
 
+template <class Member>
+void check_nobody_else_reads(Holding& read, const std::vector<Member*>& members) {
+    for (const Member* const each : members) {
+        for (const auto& part : each->holding) CHECK(read.insert(part).second);
+    }
+}
+
 /// Beats and reconciles until nothing moves; no partition is read by two on the way.
 void settle(World& world, const std::vector<ClassicClient*>& classic,
             const std::vector<Consumer*>& consumers) {
@@ -17,12 +24,8 @@ void settle(World& world, const std::vector<ClassicClient*>& classic,
         for (ClassicClient* const each : classic) each->act(world);
         for (Consumer* const each : consumers) each->beat(world);
         Holding read;
-        for (ClassicClient* const each : classic) {
-            for (const auto& part : each->holding) CHECK(read.insert(part).second);
-        }
-        for (Consumer* const each : consumers) {
-            for (const auto& part : each->holding) CHECK(read.insert(part).second);
-        }
+        check_nobody_else_reads(read, classic);
+        check_nobody_else_reads(read, consumers);
         world.advance(milliseconds(500));
     }
 }
