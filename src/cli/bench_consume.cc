@@ -89,11 +89,11 @@ port::Task<client::Result<Ends>> assign(Session& session, std::string topic,
     co_return ends;
 }
 
-port::Task<client::Result<void>> read_all(Session& session, const Plan* plan, Counter* counter,
-                                          BenchProgress* progress) {
+port::Task<client::Result<void>> read_through(Session& session, client::Fetcher& fetcher,
+                                              const Plan* plan, Counter* counter,
+                                              BenchProgress* progress) {
     port::Clock& clock = session.ports.clock;
     const Instant start = clock.now();
-    client::Fetcher fetcher(session.cluster, {});
     DLOG_CO_TRY_ASSIGN(Ends ends, co_await assign(session, plan->topic, &fetcher));
     while (!ends.empty() && counter->sum.records < plan->records_max) {
         DLOG_CO_TRY_ASSIGN(const auto polled, co_await fetcher.poll(session.deadline()));
@@ -116,6 +116,14 @@ port::Task<client::Result<void>> read_all(Session& session, const Plan* plan, Co
     }
     counter->sum.elapsed = clock.now() - start;
     co_return client::Result<void>();
+}
+
+port::Task<client::Result<void>> read_all(Session& session, const Plan* plan, Counter* counter,
+                                          BenchProgress* progress) {
+    client::Fetcher fetcher(session.cluster, {});
+    auto result = co_await read_through(session, fetcher, plan, counter, progress);
+    co_await fetcher.close();
+    co_return result;
 }
 
 port::Task<int> run(Session& session, Plan plan) {

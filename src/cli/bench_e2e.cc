@@ -186,7 +186,10 @@ port::Task<client::Result<void>> assign_end(Session& session, const Plan* plan,
 port::Task<int> run(Session& session, Plan plan) {
     client::Fetcher fetcher(session.cluster, {});
     const auto assigned = co_await assign_end(session, &plan, &fetcher);
-    if (!assigned) co_return tell(assigned.error());
+    if (!assigned) {
+        co_await fetcher.close();
+        co_return tell(assigned.error());
+    }
     Race race(session, plan);
     plan.producer.delivery_timeout = session.timeout;
     client::Producer producer(session.cluster, plan.producer, race);
@@ -196,6 +199,7 @@ port::Task<int> run(Session& session, Plan plan) {
     if (!sent) race.fail(sent.error());
     while (!race.is_receiver_gone) co_await race.changed.wait();
     co_await producer.close();
+    co_await fetcher.close();
     if (race.error) co_return tell(*race.error);
     const std::string text = plan.is_json
                                  ? json_object({{"records", std::to_string(race.received)},
