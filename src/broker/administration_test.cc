@@ -102,21 +102,13 @@ Task<void> see_settings(Wire& wire) {
 }
 
 TEST_CASE("settings hold, and say where they come from, after a stop, a kill and a loss of power") {
-    for (const int way : {0, 1, 2, 3}) {
+    for (const testing::Ending ending : testing::kEndings) {
+        const auto way = static_cast<std::uint64_t>(ending);
         CAPTURE(way);
-        Cluster cluster(20 + static_cast<std::uint64_t>(way));
+        Cluster cluster(20 + way);
         cluster.run(alter_settings);
-        if (way == 1) cluster.stop();
-        if (way > 0) {
-            if (way == 2) {
-                cluster.world.crash(cluster.host);
-            } else {
-                cluster.world.kill(cluster.host);
-            }
-            cluster.world.run_for(milliseconds(10));
-            cluster.world.restart(cluster.host);
-            cluster.wait_for_start();
-        }
+        cluster.run(see_settings);
+        cluster.restart(ending);
         cluster.run(see_settings);
     }
 }
@@ -222,10 +214,7 @@ TEST_CASE("deleted records are gone for every reader, after a loss of power too"
     cluster.run(delete_some);
     cluster.run(delete_wrongly);
     cluster.run(see_deleted);
-    cluster.world.crash(cluster.host);
-    cluster.world.run_for(milliseconds(10));
-    cluster.world.restart(cluster.host);
-    cluster.wait_for_start();
+    cluster.restart(testing::Ending::kPowerLoss);
     cluster.run(see_deleted);
 }
 

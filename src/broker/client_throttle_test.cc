@@ -335,10 +335,7 @@ TEST_CASE("quotas outlive a restart, and validating one does not set it") {
     Cluster cluster(8);
     cluster.run(set_and_validate);
     cluster.run(described_after_restart);
-    cluster.world.crash(cluster.host);
-    cluster.world.run_for(milliseconds(10));
-    cluster.world.restart(cluster.host);
-    cluster.wait_for_start();
+    cluster.restart(testing::Ending::kPowerLoss);
     cluster.run(described_after_restart);
 }
 

@@ -202,19 +202,12 @@ Task<void> find_everything_again(Wire& wire) {
 }
 
 TEST_CASE("groups and their offsets are there after a stop, a kill and a loss of power") {
-    for (const int way : {0, 1, 2}) {
+    for (const testing::Ending ending : testing::kEndings) {
+        const auto way = static_cast<std::uint64_t>(ending);
         CAPTURE(way);
-        Cluster cluster(11 + static_cast<std::uint64_t>(way), quick_groups());
+        Cluster cluster(11 + way, quick_groups());
         cluster.run(run_groups);
-        if (way == 0) cluster.stop();
-        if (way == 2) {
-            cluster.world.crash(cluster.host);
-        } else {
-            cluster.world.kill(cluster.host);
-        }
-        cluster.world.run_for(milliseconds(10));
-        cluster.world.restart(cluster.host);
-        cluster.wait_for_start();
+        cluster.restart(ending);
         cluster.run(find_everything_again);
     }
 }

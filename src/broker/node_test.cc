@@ -89,19 +89,12 @@ Task<void> fetch_again(Wire& wire) {
 }
 
 TEST_CASE("topics and acknowledged records are there after a stop, a kill and a loss of power") {
-    for (const int way : {0, 1, 2}) {
+    for (const testing::Ending ending : testing::kEndings) {
+        const auto way = static_cast<std::uint64_t>(ending);
         CAPTURE(way);
-        Cluster cluster(7 + static_cast<std::uint64_t>(way));
+        Cluster cluster(7 + way);
         cluster.run(produce_and_fetch);
-        if (way == 0) cluster.stop();
-        if (way == 2) {
-            cluster.world.crash(cluster.host);
-        } else {
-            cluster.world.kill(cluster.host);
-        }
-        cluster.world.run_for(milliseconds(10));
-        cluster.world.restart(cluster.host);
-        cluster.wait_for_start();
+        cluster.restart(ending);
         cluster.run(fetch_again);
     }
 }

@@ -199,6 +199,10 @@ inline Task<void> read_metrics(Node& node, std::string& text) {
 
 using Script = std::function<Task<void>(Wire&)>;
 
+/// How a node's process ends before it is started again.
+enum class Ending : std::uint8_t { kCleanStop, kKill, kPowerLoss };
+inline constexpr Ending kEndings[] = {Ending::kCleanStop, Ending::kKill, Ending::kPowerLoss};
+
 /// A node on two cores and a client's machine.
 struct Cluster {
     explicit Cluster(std::uint64_t seed = 1, NodeConfig config = {}, std::uint32_t cores = 2)
@@ -240,6 +244,19 @@ struct Cluster {
         host.ports().spawn.spawn(read_metrics(*program().node, text));
         CHECK(world.run_until([&] { return !text.empty(); }, seconds(60)));
         return text;
+    }
+
+    /// Ends the process and waits until its successor serves.
+    void restart(Ending ending) {
+        if (ending == Ending::kCleanStop) stop();
+        if (ending == Ending::kPowerLoss) {
+            world.crash(host);
+        } else {
+            world.kill(host);
+        }
+        world.run_for(milliseconds(10));
+        world.restart(host);
+        wait_for_start();
     }
 
     void stop() {
