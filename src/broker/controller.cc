@@ -238,54 +238,45 @@ port::Task<metadata::AlterClientQuotasReply> Controller::alter_client_quotas(
     co_return std::move(decision.reply);
 }
 
-port::Task<metadata::CreateTopicsReply> create_topics(Core& core, metadata::CreateTopics request) {
+namespace {
+
+/// Goes to the controller's core, calls `method` there, and comes back.
+template <class Reply, class... Requests>
+port::Task<Reply> ask_controller(Core& core, port::Task<Reply> (Controller::*method)(Requests...),
+                                 Requests... request) {
     Core& there = core.other(kControllerCore);
     co_await port::hop(core.ports.spawn, kControllerCore);
-    auto reply = co_await core.shared.controller->create_topics(std::move(request));
+    Reply reply = co_await (core.shared.controller->*method)(std::move(request)...);
     co_await port::hop(there.ports.spawn, core.id());
     co_return reply;
 }
 
+}  // namespace
+
+port::Task<metadata::CreateTopicsReply> create_topics(Core& core, metadata::CreateTopics request) {
+    return ask_controller(core, &Controller::create_topics, std::move(request));
+}
+
 port::Task<metadata::DeleteTopicsReply> delete_topics(Core& core, metadata::DeleteTopics request) {
-    Core& there = core.other(kControllerCore);
-    co_await port::hop(core.ports.spawn, kControllerCore);
-    auto reply = co_await core.shared.controller->delete_topics(std::move(request));
-    co_await port::hop(there.ports.spawn, core.id());
-    co_return reply;
+    return ask_controller(core, &Controller::delete_topics, std::move(request));
 }
 
 port::Task<metadata::CreatePartitionsReply> create_partitions(Core& core,
                                                               metadata::CreatePartitions request) {
-    Core& there = core.other(kControllerCore);
-    co_await port::hop(core.ports.spawn, kControllerCore);
-    auto reply = co_await core.shared.controller->create_partitions(std::move(request));
-    co_await port::hop(there.ports.spawn, core.id());
-    co_return reply;
+    return ask_controller(core, &Controller::create_partitions, std::move(request));
 }
 
 port::Task<metadata::AlterConfigsReply> alter_configs(Core& core, metadata::AlterConfigs request) {
-    Core& there = core.other(kControllerCore);
-    co_await port::hop(core.ports.spawn, kControllerCore);
-    auto reply = co_await core.shared.controller->alter_configs(std::move(request));
-    co_await port::hop(there.ports.spawn, core.id());
-    co_return reply;
+    return ask_controller(core, &Controller::alter_configs, std::move(request));
 }
 
 port::Task<std::expected<metadata::ProducerIdBlock, ErrorCode>> allocate_producer_ids(Core& core) {
-    Core& there = core.other(kControllerCore);
-    co_await port::hop(core.ports.spawn, kControllerCore);
-    auto block = co_await core.shared.controller->allocate_producer_ids();
-    co_await port::hop(there.ports.spawn, core.id());
-    co_return block;
+    return ask_controller(core, &Controller::allocate_producer_ids);
 }
 
 port::Task<metadata::AlterClientQuotasReply> alter_client_quotas(
     Core& core, metadata::AlterClientQuotas request) {
-    Core& there = core.other(kControllerCore);
-    co_await port::hop(core.ports.spawn, kControllerCore);
-    auto reply = co_await core.shared.controller->alter_client_quotas(std::move(request));
-    co_await port::hop(there.ports.spawn, core.id());
-    co_return reply;
+    return ask_controller(core, &Controller::alter_client_quotas, std::move(request));
 }
 
 }  // namespace dlog::broker
