@@ -23,28 +23,14 @@ namespace {
 /// A value begins with the run's number and the record's: others may write to the topic too.
 constexpr std::size_t kMarkBytes = 16;
 
-struct Plan {
-    std::string topic;
+struct Plan : Load {
     std::int32_t partition = 0;
-    std::uint64_t records = 0;
-    std::size_t size = 0;
-    std::int64_t rate = 0;
-    client::ProducerConfig producer;
-    bool is_json = false;
-    bool is_quiet = false;
 };
 
 std::expected<Plan, std::string> plan_of(const Invocation& invocation) {
-    Plan plan{.topic = invocation.arguments.front(),
-              .is_json = invocation.is_on("json"),
-              .is_quiet = invocation.is_on("quiet")};
-    DLOG_TRY_ASSIGN(plan.producer, producer_config(invocation));
-    DLOG_TRY_ASSIGN(const std::int64_t records, number_of(invocation, "records", 1, 100'000'000));
-    plan.records = static_cast<std::uint64_t>(records);
-    DLOG_TRY_ASSIGN(const std::int64_t size,
-                    number_of(invocation, "size", static_cast<std::int64_t>(kMarkBytes), 16 << 20));
-    plan.size = static_cast<std::size_t>(size);
-    DLOG_TRY_ASSIGN(plan.rate, number_of(invocation, "rate", 0, 1'000'000'000));
+    Plan plan;
+    DLOG_TRY_ASSIGN(static_cast<Load&>(plan),
+                    load_of(invocation, static_cast<std::int64_t>(kMarkBytes), 100'000'000));
     DLOG_TRY_ASSIGN(const std::int64_t partition, number_of(invocation, "partition", 0, 9'999));
     plan.partition = static_cast<std::int32_t>(partition);
     return plan;

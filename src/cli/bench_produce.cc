@@ -18,34 +18,19 @@ namespace {
 /// So many bytes are handed to the producer before others have a turn.
 constexpr std::size_t kTurnBytes = 64 << 10;
 
-struct Plan {
-    std::string topic;
+struct Plan : Load {
     std::int32_t partitions = 1;
-    std::uint64_t records = 0;
-    std::size_t size = 0;
-    std::int64_t rate = 0;
     std::int32_t partition = -1;
     std::uint64_t key_count = 0;
     std::uint64_t seed = 1;
     std::int64_t compressible = 0;
-    client::ProducerConfig producer;
-    bool is_json = false;
-    bool is_quiet = false;
 };
 
 std::expected<Plan, std::string> plan_of(const Invocation& invocation) {
-    Plan plan{.topic = invocation.arguments.front(),
-              .is_json = invocation.is_on("json"),
-              .is_quiet = invocation.is_on("quiet")};
-    DLOG_TRY_ASSIGN(plan.producer, producer_config(invocation));
+    Plan plan;
+    DLOG_TRY_ASSIGN(static_cast<Load&>(plan), load_of(invocation, 0, 1'000'000'000'000));
     DLOG_TRY_ASSIGN(const std::int64_t partitions, number_of(invocation, "partitions", 1, 10'000));
     plan.partitions = static_cast<std::int32_t>(partitions);
-    DLOG_TRY_ASSIGN(const std::int64_t records,
-                    number_of(invocation, "records", 1, 1'000'000'000'000));
-    plan.records = static_cast<std::uint64_t>(records);
-    DLOG_TRY_ASSIGN(const std::int64_t size, number_of(invocation, "size", 0, 16 << 20));
-    plan.size = static_cast<std::size_t>(size);
-    DLOG_TRY_ASSIGN(plan.rate, number_of(invocation, "rate", 0, 1'000'000'000));
     DLOG_TRY_ASSIGN(plan.compressible, number_of(invocation, "compressible", 0, 100));
     DLOG_TRY_ASSIGN(const std::int64_t seed, number_of(invocation, "seed", 0, INT64_MAX));
     plan.seed = static_cast<std::uint64_t>(seed);

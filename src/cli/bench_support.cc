@@ -30,6 +30,8 @@ std::expected<std::int64_t, std::string> number_of(const Invocation& invocation,
     return whole_number(name, invocation.option(name), least, greatest);
 }
 
+namespace {
+
 std::expected<client::ProducerConfig, std::string> producer_config(const Invocation& invocation) {
     client::ProducerConfig config;
     config.acks = acks_of(invocation.option("acks"));
@@ -48,6 +50,22 @@ std::expected<client::ProducerConfig, std::string> producer_config(const Invocat
     DLOG_TRY_ASSIGN(const std::int64_t linger, number_of(invocation, "linger-ms", 0, 60'000));
     config.linger = milliseconds(linger);
     return config;
+}
+
+}  // namespace
+
+std::expected<Load, std::string> load_of(const Invocation& invocation, std::int64_t size_min,
+                                         std::int64_t records_max) {
+    Load load{.topic = invocation.arguments.front(),
+              .is_json = invocation.is_on("json"),
+              .is_quiet = invocation.is_on("quiet")};
+    DLOG_TRY_ASSIGN(load.producer, producer_config(invocation));
+    DLOG_TRY_ASSIGN(const std::int64_t records, number_of(invocation, "records", 1, records_max));
+    load.records = static_cast<std::uint64_t>(records);
+    DLOG_TRY_ASSIGN(const std::int64_t size, number_of(invocation, "size", size_min, 16 << 20));
+    load.size = static_cast<std::size_t>(size);
+    DLOG_TRY_ASSIGN(load.rate, number_of(invocation, "rate", 0, 1'000'000'000));
+    return load;
 }
 
 port::Task<client::Result<client::TopicInfoPtr>> ensure_topic(Session& session, std::string topic,

@@ -26,9 +26,22 @@ struct Session;
                                                                  std::int64_t least,
                                                                  std::int64_t greatest);
 
-/// --acks, --compression, --idempotent, --batch-size and --linger-ms.
-[[nodiscard]] std::expected<client::ProducerConfig, std::string> producer_config(
-    const Invocation& invocation);
+/// What every benchmark that writes is told.
+struct Load {
+    std::string topic;
+    std::uint64_t records = 0;
+    std::size_t size = 0;   ///< of a value
+    std::int64_t rate = 0;  ///< records a second; 0: as fast as possible
+    client::ProducerConfig producer;
+    bool is_json = false;
+    bool is_quiet = false;
+};
+
+/// The topic, --records, --size, --rate, --json, --quiet, --acks, --compression, --idempotent,
+/// --batch-size and --linger-ms.
+[[nodiscard]] std::expected<Load, std::string> load_of(const Invocation& invocation,
+                                                       std::int64_t size_min,
+                                                       std::int64_t records_max);
 
 /// The topic, made with `partitions` partitions when it is not there.
 [[nodiscard]] port::Task<client::Result<client::TopicInfoPtr>> ensure_topic(

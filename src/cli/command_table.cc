@@ -415,7 +415,7 @@ std::vector<Option> quota_options(bool is_list) {
          .documentation = of + "each client id without a quota of its own."},
         {.name = "ip", .value_name = "ADDRESS", .documentation = of + "this address."},
         {.name = "default-ip", .documentation = of + "each address without a quota of its own."},
-        {.name = "json", .documentation = "Print JSON, for programs."},
+        json(),
         bootstrap(),
         timeout()};
 }
