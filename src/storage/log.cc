@@ -430,7 +430,6 @@ ReadPlan Log::plan_file_read(const ReadRequest& request) const {
     } else if (plan.index != nullptr) {
         plan.scan_from = plan.index->floor(request.from);
     }
-    plan.is_exact = plan.scan_from.offset == request.from;
     return plan;
 }
 

@@ -21,8 +21,6 @@ struct FileRead {
     Segment segment;  ///< size_bytes is what may be read: what has been written.
     /// A batch begins at `scan_from`, at or before the one wanted.
     IndexEntry scan_from;
-    /// scan_from is the wanted batch itself.
-    bool is_exact = false;
     /// The segment's index, which goes on growing with an active segment. Null when what the read
     /// needs of it is not in memory: load or rebuild it up to segment.size_bytes (of the active
     /// segment: up to `Log::active_index()->covers_from()`, then call `adopt_index_prefix`).
