@@ -128,7 +128,7 @@ port::Task<Response> handle_offset_delete(Request request) {
     Core& core = *request.core;
     const auto body = decode_request<protocol::OffsetDeleteRequest>(request);
     if (!body) co_return undecodable(request, body.error());
-    const GroupAnswer reply =
+    GroupAnswer reply =
         co_await ask_group(core, body->group_id, coordination::DeleteOffsets{.request = *body});
     if (reply) {
         co_return respond(request, std::get<protocol::OffsetDeleteResponse>(reply->message));

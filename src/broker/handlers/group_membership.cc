@@ -23,7 +23,7 @@ std::string host_of(std::string_view peer) {
 
 /// The coordinator's reply, or a message that bears only the error.
 template <class Message>
-Response answer(const Request& request, const GroupAnswer& answer) {
+Response answer(const Request& request, GroupAnswer& answer) {
     if (answer) return respond(request, std::get<Message>(answer->message));
     Message refusal;
     refusal.error_code = answer.error();
@@ -38,7 +38,7 @@ port::Task<Response> handle_join_group(Request request) {
     const auto body = decode_request<protocol::JoinGroupRequest>(request);
     if (!body) co_return undecodable(request, body.error());
     const std::string host = host_of(request.peer);
-    const GroupAnswer reply = co_await ask_group(
+    GroupAnswer reply = co_await ask_group(
         *request.core, body->group_id,
         coordination::Join{.caller = {.client_id = request.client_id, .host = host},
                            .version = request.version,
@@ -54,7 +54,7 @@ port::Task<Response> handle_join_group(Request request) {
 port::Task<Response> handle_sync_group(Request request) {
     const auto body = decode_request<protocol::SyncGroupRequest>(request);
     if (!body) co_return undecodable(request, body.error());
-    const GroupAnswer reply =
+    GroupAnswer reply =
         co_await ask_group(*request.core, body->group_id, coordination::Sync{.request = *body});
     co_return answer<protocol::SyncGroupResponse>(request, reply);
 }
@@ -62,7 +62,7 @@ port::Task<Response> handle_sync_group(Request request) {
 port::Task<Response> handle_heartbeat(Request request) {
     const auto body = decode_request<protocol::HeartbeatRequest>(request);
     if (!body) co_return undecodable(request, body.error());
-    const GroupAnswer reply =
+    GroupAnswer reply =
         co_await ask_group(*request.core, body->group_id, coordination::Beat{.request = *body});
     co_return answer<protocol::HeartbeatResponse>(request, reply);
 }
@@ -88,7 +88,7 @@ port::Task<Response> handle_consumer_group_heartbeat(Request request) {
     const auto body = decode_request<protocol::ConsumerGroupHeartbeatRequest>(request);
     if (!body) co_return undecodable(request, body.error());
     const std::string host = host_of(request.peer);
-    const GroupAnswer reply = co_await ask_group(
+    GroupAnswer reply = co_await ask_group(
         *request.core, body->group_id,
         coordination::ConsumerBeat{.caller = {.client_id = request.client_id, .host = host},
                                    .request = *body});

@@ -40,11 +40,4 @@ template <class Message>
     return response;
 }
 
-/// The same for a message that others hold as it is.
-template <class Message>
-[[nodiscard]] Response respond(const Request& request, const Message& message) {
-    Message own = message;
-    return respond(request, own);
-}
-
 }  // namespace dlog::broker
