@@ -6,6 +6,7 @@
 #include "broker/groups.h"
 #include "broker/handlers/handlers.h"
 #include "broker/handlers/respond.h"
+#include "broker/peer_address.h"
 #include "protocol/messages/consumer_group_heartbeat.h"
 #include "protocol/messages/heartbeat.h"
 #include "protocol/messages/join_group.h"
@@ -18,7 +19,7 @@ namespace {
 
 /// Kafka shows a member's host as Java prints an address.
 std::string host_of(std::string_view peer) {
-    return "/" + std::string(peer.substr(0, peer.rfind(':')));
+    return "/" + address_of_peer(peer);
 }
 
 /// The coordinator's reply, or a message that bears only the error.
