@@ -72,7 +72,8 @@ bool is_valid(const Configuration& configuration) {
     for (const NodeId node : configuration.nodes()) {
         const Voter* voter = configuration.find(node);
         const Voter* before = configuration.outgoing.find(node);
-        if (voter->slot >= kSlots || (before != nullptr && before->slot != voter->slot)) return false;
+        if (voter->slot >= kSlots || (before != nullptr && before->slot != voter->slot))
+            return false;
         if ((taken & (1U << voter->slot)) != 0) return false;
         taken |= 1U << voter->slot;
     }

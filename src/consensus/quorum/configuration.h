@@ -62,8 +62,8 @@ struct Configuration {
                                                 std::span<const NodeId> nodes,
                                                 std::size_t write_quorum = 0);
 
-/// What a configuration from outside must be: voters distinct and ascending, slots distinct, quorums
-/// within bounds.
+/// What a configuration from outside must be: voters distinct and ascending, slots distinct,
+/// quorums within bounds.
 [[nodiscard]] bool is_valid(const Configuration& configuration);
 
 }  // namespace dlog::consensus

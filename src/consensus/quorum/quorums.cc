@@ -5,8 +5,8 @@ namespace dlog::consensus {
 namespace {
 
 std::size_t count_of(const Voters& voters, std::span<const NodeId> nodes) {
-    return static_cast<std::size_t>(std::ranges::count_if(
-        nodes, [&](NodeId node) { return voters.find(node) != nullptr; }));
+    return static_cast<std::size_t>(
+        std::ranges::count_if(nodes, [&](NodeId node) { return voters.find(node) != nullptr; }));
 }
 
 Verdict tally_set(const Voters& voters, std::span<const NodeId> granted,

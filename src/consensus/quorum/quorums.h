@@ -14,14 +14,14 @@ namespace dlog::consensus {
 
 enum class Verdict : std::uint8_t { kPending, kWon, kLost };
 
-/// The state of an election: won with an election quorum of every set of voters, lost as soon as one
-/// set can no longer give its quorum.
+/// The state of an election: won with an election quorum of every set of voters, lost as soon as
+/// one set can no longer give its quorum.
 [[nodiscard]] Verdict tally(const Configuration& configuration, std::span<const NodeId> granted,
                             std::span<const NodeId> refused);
 
 /// The greatest value that a write quorum of `voters` has reached; `value_of(node)` says what each
-/// has. As far as positions in a log: what is committed. As far as times: until when no election can
-/// be won without one of those that promised to take part in none before.
+/// has. As far as positions in a log: what is committed. As far as times: until when no election
+/// can be won without one of those that promised to take part in none before.
 template <class ValueOf>
 [[nodiscard]] auto reached_by_quorum(const Voters& voters, const ValueOf& value_of) {
     DLOG_ASSERT(!voters.empty());

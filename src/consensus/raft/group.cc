@@ -18,10 +18,12 @@ Group::Group(NodeId self, GroupOptions options, Recovered recovered, Random rand
       commit_(recovered.commit),
       silent_until_(recovered.silent_until),
       verified_(recovered.commit) {
-    DLOG_ASSERT(history_.start() <= commit_ && history_.contains(commit_), commit_.term, commit_.end);
+    DLOG_ASSERT(history_.start() <= commit_ && history_.contains(commit_), commit_.term,
+                commit_.end);
     // A term is known by the ballot or by the entries that it left.
     if (ballot_.term < history_.end().term) ballot_ = {.term = history_.end().term, .vote = {}};
-    election_deadline_ = is_voter() ? silent_until_ : kNever;
+    const bool is_alone = history_.configuration().nodes().size() == 1;
+    set_election_deadline(recovered.started_at, is_alone ? Duration{} : options_.election_stagger);
 }
 
 Effects Group::step(Instant now, const Peers& peers, const Input& input) {
@@ -56,7 +58,8 @@ void Group::on(Step& step, const Tick& /*tick*/) {
         const bool may_stand = is_handover_sent_;
         handover_to_.reset();
         handover_deadline_ = kNever;
-        if (may_stand) stand(step, true);
+        if (may_stand) return stand(step, true);
+        finish_change(step);
     }
     check_support(step);
 }
@@ -79,7 +82,7 @@ void Group::on(Step& step, const PeerChanged& changed) {
     }
     if (peer.is_supported && peer.incarnation == leader_incarnation_) return;
     leader_.reset();
-    set_election_deadline(step, options_.election_stagger);
+    set_election_deadline(step.now, options_.election_stagger);
 }
 
 void Group::on(Step& step, const LinkReset& reset) {

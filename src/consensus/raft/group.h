@@ -2,9 +2,9 @@
 /// argument, and what it wants done comes back as effects (Ongaro, "Consensus: Bridging Theory and
 /// Practice", 2014, cited by section).
 ///
-/// The log's records lie elsewhere: the machine knows their positions only. A partition's log is the
-/// log of its group: a term is Kafka's leader epoch, an index is an offset, what is committed ends at
-/// the high watermark.
+/// The log's records lie elsewhere: the machine knows their positions only. A partition's log is
+/// the log of its group: a term is Kafka's leader epoch, an index is an offset, what is committed
+/// ends at the high watermark.
 #pragma once
 
 #include <cstdint>
@@ -102,14 +102,15 @@ struct SetLearners {
     std::vector<NodeId> nodes;
 };
 
-using Input = std::variant<Tick, PeerChanged, LinkReset, Received, BallotPersisted, Persisted,
-                           Proposed, Loaded, Installed, Trimmed, HandOver, ChangeVoters, SetLearners>;
+using Input =
+    std::variant<Tick, PeerChanged, LinkReset, Received, BallotPersisted, Persisted, Proposed,
+                 Loaded, Installed, Trimmed, HandOver, ChangeVoters, SetLearners>;
 
 // --------------------------------------------------------------------------------------- effects
 
 /// Changes the log: cuts it off behind `keep`, then adds `epochs`, then the records of
-/// [from, end.end), which came beside the message of this step. Answered by Persisted, of this or of
-/// a later one.
+/// [from, end.end), which came beside the message of this step. Answered by Persisted, of this or
+/// of a later one.
 struct WriteLog {
     LogPosition keep;
     std::vector<Epoch> epochs;
@@ -117,8 +118,8 @@ struct WriteLog {
     LogPosition end;
     bool operator==(const WriteLog&) const = default;
 };
-/// Reads records for a follower: whole batches from `from`, at least one and then as many as `bytes`
-/// hold, not beyond `until`. Answered by Loaded.
+/// Reads records for a follower: whole batches from `from`, at least one and then as many as
+/// `bytes` hold, not beyond `until`. Answered by Loaded.
 struct Load {
     NodeId to;
     LeaderEpoch term;
@@ -127,7 +128,8 @@ struct Load {
     std::uint64_t bytes = 0;
     bool operator==(const Load&) const = default;
 };
-/// The records of [previous.end, end.end) go beside an Append: what the Loaded of this step had read.
+/// The records of [previous.end, end.end) go beside an Append: what the Loaded of this step had
+/// read.
 struct Outgoing {
     NodeId to;
     Message message;
@@ -149,12 +151,13 @@ struct Recovered {
     History history;
     /// A position known to be committed, at least the log's start.
     LogPosition commit;
+    Instant started_at;
     /// Until when the process before this one may have promised its support (Liveness).
     Instant silent_until;
 };
 
-/// Owned by the partition's core. Invariants: commit <= the log's end; a leader never truncates; what
-/// is committed is never truncated; a vote leaves only after its ballot is on stable storage.
+/// Owned by the partition's core. Invariants: commit <= the log's end; a leader never truncates;
+/// what is committed is never truncated; a vote leaves only after its ballot is on stable storage.
 class Group {
   public:
     Group(NodeId self, GroupOptions options, Recovered recovered, Random random);
@@ -171,11 +174,9 @@ class Group {
     [[nodiscard]] LogPosition persisted() const { return persisted_; }
     [[nodiscard]] const std::map<NodeId, Progress>& followers() const { return followers_; }
     /// True for a leader that is to stay one.
-    [[nodiscard]] bool accepts_proposals() const {
-        return role_ == Role::kLeader && !handover_to_;
-    }
-    /// True when no other leader can have committed anything: what is read now up to commit() is the
-    /// latest there is (§6.4, §6.4.1).
+    [[nodiscard]] bool accepts_proposals() const { return role_ == Role::kLeader && !handover_to_; }
+    /// True when no other leader can have committed anything: what is read now up to commit() is
+    /// the latest there is (§6.4, §6.4.1).
     [[nodiscard]] bool may_serve_reads(Instant now, const Peers& peers) const;
 
   private:
@@ -212,7 +213,7 @@ class Group {
     void stand(Step& step, bool is_handover);
     void count_votes(Step& step);
     void become_leader(Step& step);
-    void set_election_deadline(const Step& step, Duration within);
+    void set_election_deadline(Instant now, Duration within);
 
     // group_leader.cc
     [[nodiscard]] Instant lease_until(const Peers& peers) const;

@@ -23,13 +23,13 @@ LeaderEpoch Group::next_term() const {
     return term + ahead;
 }
 
-void Group::set_election_deadline(const Step& step, Duration within) {
+void Group::set_election_deadline(Instant now, Duration within) {
     if (!is_voter()) {
         election_deadline_ = kNever;
         return;
     }
     const Duration wait{random_.between(0, within.ns)};
-    election_deadline_ = std::max(step.now + wait, silent_until_);
+    election_deadline_ = std::max(now, silent_until_) + wait;
 }
 
 void Group::become_follower(Step& step, LeaderEpoch term, std::optional<NodeId> leader) {
@@ -52,7 +52,7 @@ void Group::become_follower(Step& step, LeaderEpoch term, std::optional<NodeId> 
         leader_incarnation_ = step.peers.of(*leader).incarnation;
         election_deadline_ = kNever;
     } else {
-        set_election_deadline(step, options_.election_retry * 2);
+        set_election_deadline(step.now, options_.election_retry * 2);
     }
 }
 
@@ -61,10 +61,9 @@ void Group::ask_for_pre_votes(Step& step) {
     leader_.reset();
     granted_.assign({self_});
     refused_.clear();
-    election_deadline_ =
-        step.now + options_.election_retry + Duration{random_.between(0, options_.election_retry.ns)};
-    const VoteRequest request{
-        .term = next_term(), .log_end = history_.end(), .is_pre_vote = true};
+    election_deadline_ = step.now + options_.election_retry +
+                         Duration{random_.between(0, options_.election_retry.ns)};
+    const VoteRequest request{.term = next_term(), .log_end = history_.end(), .is_pre_vote = true};
     for (const NodeId node : history_.configuration().nodes()) {
         if (node != self_) step.send(node, request);
     }
@@ -83,8 +82,8 @@ void Group::stand(Step& step, bool is_handover) {
     step.effects.ballot = ballot_;
     granted_.clear();
     refused_.clear();
-    election_deadline_ =
-        step.now + options_.election_retry + Duration{random_.between(0, options_.election_retry.ns)};
+    election_deadline_ = step.now + options_.election_retry +
+                         Duration{random_.between(0, options_.election_retry.ns)};
 }
 
 void Group::count_votes(Step& step) {
@@ -120,8 +119,8 @@ void Group::become_leader(Step& step) {
 void Group::receive(Step& step, NodeId from, const VoteRequest& request) {
     const bool is_behind = request.term < ballot_.term || request.log_end < history_.end() ||
                            (request.is_pre_vote && request.term == ballot_.term);
-    const bool is_bound = step.now < silent_until_ ||
-                          (!request.is_handover && holds_on_to_leader(step));
+    const bool is_bound =
+        step.now < silent_until_ || (!request.is_handover && holds_on_to_leader(step));
     // Is it still there? It says so, or that it is not.
     if (is_bound && leader_ && leader_ != self_) answer(step);
     if (request.is_pre_vote) {
@@ -145,7 +144,7 @@ void Group::receive(Step& step, NodeId from, const VoteRequest& request) {
     ballot_.vote = from;
     is_ballot_persisted_ = false;
     step.effects.ballot = ballot_;
-    set_election_deadline(step, options_.election_retry * 2);
+    set_election_deadline(step.now, options_.election_retry * 2);
 }
 
 void Group::receive(Step& step, NodeId from, const VoteReply& reply) {
@@ -154,11 +153,10 @@ void Group::receive(Step& step, NodeId from, const VoteReply& reply) {
         become_follower(step, reply.term, {});
         return;
     }
-    const bool is_mine = reply.is_pre_vote
-                             ? role_ == Role::kPreCandidate &&
-                                   (!reply.is_granted || reply.term == next_term())
-                             : role_ == Role::kCandidate && is_ballot_persisted_ &&
-                                   (!reply.is_granted || reply.term == ballot_.term);
+    const bool is_mine = reply.is_pre_vote ? role_ == Role::kPreCandidate &&
+                                                 (!reply.is_granted || reply.term == next_term())
+                                           : role_ == Role::kCandidate && is_ballot_persisted_ &&
+                                                 (!reply.is_granted || reply.term == ballot_.term);
     if (!is_mine) return;
     std::vector<NodeId>& side = reply.is_granted ? granted_ : refused_;
     if (std::ranges::find(side, from) == side.end()) side.push_back(from);
@@ -173,7 +171,7 @@ void Group::receive(Step& step, NodeId from, const TimeoutNow& now) {
 void Group::receive(Step& step, NodeId from, const Resigned& resigned) {
     if (resigned.term != ballot_.term || leader_ != from) return;
     leader_.reset();
-    set_election_deadline(step, options_.election_stagger);
+    set_election_deadline(step.now, options_.election_stagger);
 }
 
 }  // namespace dlog::consensus::raft

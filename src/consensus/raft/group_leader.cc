@@ -34,7 +34,8 @@ bool Group::may_serve_reads(Instant now, const Peers& peers) const {
 void Group::check_support(Step& step) {
     if (role_ != Role::kLeader) return;
     // Those who have just elected it need the time to say that they follow.
-    if (step.now < leader_since_ + options_.flow.retry || step.now < lease_until(step.peers)) return;
+    if (step.now < leader_since_ + options_.flow.retry || step.now < lease_until(step.peers))
+        return;
     resign(step, ballot_.term);
 }
 
@@ -140,9 +141,8 @@ void Group::receive(Step& step, NodeId from, const AppendReply& reply) {
         if (role_ != Role::kLeader) return;
         go_on_with_handover(step);
     } else {
-        const LogPosition next = reply.received < history_.start()
-                                     ? reply.received
-                                     : history_.nearest(reply.received);
+        const LogPosition next =
+            reply.received < history_.start() ? reply.received : history_.nearest(reply.received);
         if (!follower.is_answer(reply)) {
             follower.forget_news();
             return send_to(step, from);
@@ -177,9 +177,9 @@ void Group::finish_change(Step& step) {
         return stand(step, true);
     }
     // Who leaves does not end the change: one that stays does.
-    const auto most = std::ranges::max_element(configuration.voters.members, {}, [&](const Voter& v) {
-        return followers_.at(v.node).match();
-    });
+    const auto most =
+        std::ranges::max_element(configuration.voters.members, {},
+                                 [&](const Voter& v) { return followers_.at(v.node).match(); });
     on(step, HandOver{.to = most->node});
 }
 

@@ -17,7 +17,8 @@ History::History(std::vector<Epoch> epochs, Offset start, Offset end)
 }
 
 bool History::is_valid(std::span<const Epoch> epochs, Offset start, Offset end) {
-    if (epochs.empty() || start.value < 0 || start < epochs.front().start || end < start) return false;
+    if (epochs.empty() || start.value < 0 || start < epochs.front().start || end < start)
+        return false;
     if (epochs.size() > 1 && epochs[1].start < start) return false;
     const auto follows = [](const Epoch& a, const Epoch& b) {
         return a.term < b.term && a.start <= b.start;

@@ -14,16 +14,16 @@ namespace dlog::consensus::raft {
 
 /// Where a log ends, or a prefix of one: after all records below `end`, of which the last entry is
 /// one of `term`. A term is Kafka's leader epoch. The order is the one that elections compare logs
-/// by (Raft dissertation §3.6.1). The start of an epoch takes no offset and still moves the end: from
-/// (3, 100) to (4, 100).
+/// by (Raft dissertation §3.6.1). The start of an epoch takes no offset and still moves the end:
+/// from (3, 100) to (4, 100).
 struct LogPosition {
     LeaderEpoch term = kNoEpoch;
     Offset end;
     auto operator<=>(const LogPosition&) const = default;
 };
 
-/// An epoch's first entry, of zero width. It carries the configuration that counts from there on, so
-/// that voters change by a leader's going into a new epoch and by nothing else.
+/// An epoch's first entry, of zero width. It carries the configuration that counts from there on,
+/// so that voters change by a leader's going into a new epoch and by nothing else.
 struct Epoch {
     LeaderEpoch term = kNoEpoch;
     Offset start;
@@ -51,9 +51,9 @@ class History {
 
     /// True when the log went through `position`.
     [[nodiscard]] bool contains(LogPosition position) const;
-    /// The greatest position of this log at which a log that holds `other` can still be the same: in
-    /// the largest epoch not above other's, and there not behind it. The log's start when other is
-    /// before it.
+    /// The greatest position of this log at which a log that holds `other` can still be the same:
+    /// in the largest epoch not above other's, and there not behind it. The log's start when other
+    /// is before it.
     [[nodiscard]] LogPosition nearest(LogPosition other) const;
     /// The epochs that begin behind `from` and up to `to`; both are contained.
     [[nodiscard]] std::vector<Epoch> epochs_between(LogPosition from, LogPosition to) const;

@@ -90,7 +90,8 @@ Instant Liveness::next_deadline() const {
     Instant next = kNever;
     for (const auto& [node, contact] : contacts_) {
         next = std::min(next, contact.next_pulse);
-        if (peers_.of(node).is_supported) next = std::min(next, contact.heard_at + options_.support);
+        if (peers_.of(node).is_supported)
+            next = std::min(next, contact.heard_at + options_.support);
     }
     return next;
 }

@@ -2,9 +2,9 @@
 ///
 /// A node that hears another supports it: it takes part in no election against a leader there until
 /// `support` has passed without a pulse. Pulses that come back tell the other for how long it may
-/// count on that, so that its leaders serve reads without asking (leases, Raft dissertation §6.4.1).
-/// Support is numbered: it ends once and for all when pulses stay away, or when either process is a
-/// new one, and what a follower promised under one number is void under the next.
+/// count on that, so that its leaders serve reads without asking (leases, Raft dissertation
+/// §6.4.1). Support is numbered: it ends once and for all when pulses stay away, or when either
+/// process is a new one, and what a follower promised under one number is void under the next.
 #pragma once
 
 #include <cstdint>

@@ -31,8 +31,8 @@ struct VoteReply {
 };
 
 /// The entries behind `previous` up to `end`: the epochs that begin there, and the records of
-/// [previous.end, end.end) beside it (AppendEntries, §3.5). Without entries it is the news of what is
-/// committed.
+/// [previous.end, end.end) beside it (AppendEntries, §3.5). Without entries it is the news of what
+/// is committed.
 struct Append {
     LeaderEpoch term;
     LogPosition previous;
@@ -46,7 +46,8 @@ struct Append {
 
 struct AppendReply {
     LeaderEpoch term;
-    /// False when the follower does not hold `previous`; `received` is then a hint where to try next.
+    /// False when the follower does not hold `previous`; `received` is then a hint where to try
+    /// next.
     bool is_accepted = false;
     std::uint64_t question = 0;
     /// The `previous` that is answered, of a refusal.
@@ -59,8 +60,8 @@ struct AppendReply {
     bool operator==(const AppendReply&) const = default;
 };
 
-/// The entries that a follower lacks are gone from the leader's log: it is to begin anew at `start`,
-/// with the snapshot of what was before, where the group has one (InstallSnapshot, §5.3).
+/// The entries that a follower lacks are gone from the leader's log: it is to begin anew at
+/// `start`, with the snapshot of what was before, where the group has one (InstallSnapshot, §5.3).
 struct Install {
     LeaderEpoch term;
     LogPosition start;
