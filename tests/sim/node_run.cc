@@ -1,12 +1,10 @@
-#include <algorithm>
 #include <memory>
 #include <utility>
 
-#include "base/assert.h"
 #include "broker/node.h"
 #include "clients.h"
-#include "disk_faults.h"
 #include "eager_disk.h"
+#include "fault_run.h"
 #include "group_clients.h"
 #include "port/clock.h"
 #include "port/spawn.h"
@@ -19,16 +17,14 @@ namespace {
 
 using port::Task;
 
-constexpr Duration kConvergeLimit = seconds(900);
-constexpr Duration kInFlight = milliseconds(50);
 constexpr std::int64_t kFlushMsMost = 2000;
 /// More than any flush.ms, with what a slow disk adds.
 constexpr Duration kFlushed = milliseconds(5 * kFlushMsMost);
 
 /// The node on all cores of its host. A start that fails is tried again, as a supervisor would.
-class NodeProgram final : public sim::Program {
+class BrokerProgram final : public NodeProgram {
   public:
-    NodeProgram(sim::Host& host, broker::NodeConfig config, Canary canary)
+    BrokerProgram(sim::Host& host, broker::NodeConfig config, Canary canary)
         : host_(host), config_(std::move(config)) {
         for (std::uint32_t core = 0; core < host.core_count(); ++core) {
             port::Ports& real = host.ports(CoreId(core));
@@ -45,12 +41,12 @@ class NodeProgram final : public sim::Program {
         host.ports().spawn.spawn(start(*this));
     }
 
-    [[nodiscard]] bool is_ready() const { return node_ != nullptr && node_->is_ready(); }
-    [[nodiscard]] bool has_stopped() const { return has_stopped_; }
-    void stop_soon() { host_.ports().spawn.spawn(stop(*this)); }
+    [[nodiscard]] bool is_ready() const override { return node_ != nullptr && node_->is_ready(); }
+    [[nodiscard]] bool has_stopped() const override { return has_stopped_; }
+    void stop_soon() override { host_.ports().spawn.spawn(stop(*this)); }
 
   private:
-    static Task<void> start(NodeProgram& self) {
+    static Task<void> start(BrokerProgram& self) {
         while (!self.is_stopping_) {
             self.node_ = std::make_unique<broker::Node>(self.ports_, self.config_);
             const auto started = co_await self.node_->start();
@@ -62,7 +58,7 @@ class NodeProgram final : public sim::Program {
         }
     }
 
-    static Task<void> stop(NodeProgram& self) {
+    static Task<void> stop(BrokerProgram& self) {
         self.is_stopping_ = true;
         if (self.node_ != nullptr) co_await self.node_->stop();
         self.has_stopped_ = true;
@@ -82,10 +78,10 @@ struct PlannedTopic {
     History::LogRules rules;
 };
 
-broker::NodeConfig random_node_config(Random& random) {
+broker::NodeConfig random_node_config(Random& random, const std::string& host_name) {
     broker::NodeConfig config;
     config.listen = {"0.0.0.0", 9092};
-    config.advertised = {"node", 9092};
+    config.advertised = {host_name, 9092};
     config.data_dir = "data";
     config.auto_create_topics = false;
     config.tail_bytes = static_cast<std::size_t>(random.between(0, 64)) * 1024;
@@ -130,51 +126,69 @@ PlannedTopic random_topic(Random& random, std::uint64_t number) {
     return planned;
 }
 
-class NodeRun {
+class NodeLevel final : public Level {
   public:
-    explicit NodeRun(const RunOptions& options)
-        : random_(options.seed ^ 0x40de5eedULL), world_(options.seed, world_options(options)) {
-        node_host_ = &world_.add_host("node", static_cast<std::uint32_t>(random_.between(1, 3)));
-        client_host_ = &world_.add_host("clients");
-        node_host_->disk().is_traced = options.is_traced;
-        clients_ = std::make_unique<Clients>(client_host_->ports(), history_,
-                                             port::Endpoint{"node", 9092});
-        const broker::NodeConfig config = random_node_config(random_);
-        const Canary canary = options.canary;
-        node_host_->boot([config, canary](sim::Host& host) {
-            return std::make_unique<NodeProgram>(host, config, canary);
-        });
+    explicit NodeLevel(const RunOptions& options) : Level(options.seed ^ 0x40de5eedULL) {
+        quiet_least = milliseconds(20);
+        quiet_most = milliseconds(900);
+        off_most = milliseconds(300);
+        flush_most = kFlushed;
     }
 
-    RunResult run() {
-        start_clients();
-        const std::uint64_t rounds = 3 + random_.below(6);
-        for (std::uint64_t round = 0; round < rounds && history_.failures().empty(); ++round) {
-            world_.run_for(milliseconds(random_.between(20, 900)));
-            disturb();
+    Stage set_up(sim::World& world, const RunOptions& options) override {
+        sim::Host& node = world.add_host("node", static_cast<std::uint32_t>(random.between(1, 3)));
+        client_host_ = &world.add_host("clients");
+        clients_ = std::make_unique<Clients>(client_host_->ports(), history,
+                                             port::Endpoint{node.name(), 9092});
+        const broker::NodeConfig config = random_node_config(random, node.name());
+        node.boot([config, canary = options.canary](sim::Host& host) {
+            return std::make_unique<BrokerProgram>(host, config, canary);
+        });
+        return {.nodes = {&node}, .others = {client_host_}};
+    }
+
+    void start() override {
+        const std::uint64_t topics = 1 + random.below(3);
+        for (std::uint64_t at = 0; at < topics; ++at) {
+            client_spawn().spawn(
+                make_and_use(*clients_, random_topic(random, at), random.next(), targets_));
         }
-        converge();
-        RunResult result;
-        result.hash = world_.hash();
-        result.effects = world_.effects();
-        result.failures = history_.failures();
-        if (!result.failures.empty()) result.last_lines = world_.last_lines(20);
-        result.acknowledged_records = history_.acknowledged_records();
-        result.seen_records = history_.seen_records();
-        result.corrupt_refusals = history_.corrupt_refusals();
-        result.crashes = crashes_;
-        return result;
+        if (random.chance(1, 2)) {
+            client_spawn().spawn(make_and_share(*clients_, groups_, random.next(), groups_made_));
+        }
+        if (random.chance(1, 2)) client_spawn().spawn(churn(*clients_, "churn", random.next()));
+    }
+
+    void stop_writing() override { clients_->is_producing = false; }
+    [[nodiscard]] bool is_quiet() const override { return clients_->busy_producers == 0; }
+
+    void begin_readings() override {
+        clients_->readings_missing =
+            static_cast<std::uint32_t>(targets_.size() + groups_made_.size());
+        for (const GroupPlan& plan : groups_made_) {
+            client_spawn().spawn(check_offsets(*clients_, groups_, plan));
+        }
+        for (const Target& target : targets_) {
+            client_spawn().spawn(read_whole(*clients_, target));
+        }
+    }
+    [[nodiscard]] bool are_readings_done() const override {
+        return clients_->readings_missing == 0;
+    }
+
+    std::pair<std::string, LogId> any_partition(sim::Host& node) override {
+        if (targets_.empty()) return {};
+        const Target& target = targets_[random.below(targets_.size())];
+        const std::string prefix =
+            "data/topics/" + target.topic + "/" + std::to_string(target.partition) + "-";
+        for (const std::string& path : node.disk().image.files_under("data/topics")) {
+            if (path.starts_with(prefix)) return {port::parent_path(path), target.log};
+        }
+        return {};
     }
 
   private:
-    static sim::Options world_options(const RunOptions& options) {
-        sim::Options world;
-        world.is_traced = options.is_traced;
-        return world;
-    }
-    [[nodiscard]] NodeProgram& node() { return static_cast<NodeProgram&>(*node_host_->program()); }
     [[nodiscard]] port::Spawn& client_spawn() { return client_host_->ports().spawn; }
-    void tell(std::string_view what) { node_host_->log().info(what); }
 
     static Task<void> make_and_use(Clients& clients, PlannedTopic planned, std::uint64_t seed,
                                    std::vector<Target>& targets) {
@@ -230,186 +244,18 @@ class NodeRun {
         --clients.busy_producers;
     }
 
-    void start_clients() {
-        const std::uint64_t topics = 1 + random_.below(3);
-        for (std::uint64_t at = 0; at < topics; ++at) {
-            client_spawn().spawn(
-                make_and_use(*clients_, random_topic(random_, at), random_.next(), targets_));
-        }
-        if (random_.chance(1, 2)) {
-            client_spawn().spawn(make_and_share(*clients_, groups_, random_.next(), groups_made_));
-        }
-        if (random_.chance(1, 2)) client_spawn().spawn(churn(*clients_, "churn", random_.next()));
-    }
-
-    /// What is on its way to the clients still reaches them, and later where the way is blocked.
-    void lose_unsynced() {
-        world_.run_for(kInFlight);
-        history_.unsynced_lost();
-        if (are_answers_blocked_) history_.set_unsynced_at_risk(true);
-    }
-
-    void restart_after(bool is_power_loss, bool is_flushed = false) {
-        ++crashes_;
-        tell(is_power_loss ? "FAULT: the power goes" : "FAULT: the process is killed");
-        if (is_power_loss) {
-            world_.crash(*node_host_);
-        } else {
-            world_.kill(*node_host_);
-        }
-        // At rest: what was read before would still be right in the system's cache.
-        if (is_power_loss && random_.chance(1, 3)) flip();
-        world_.run_for(milliseconds(random_.between(0, 300)));
-        if (is_power_loss && !is_flushed) lose_unsynced();
-        world_.restart(*node_host_);
-    }
-
-    void flip() {
-        if (targets_.empty()) return;
-        const Target& target = targets_[random_.below(targets_.size())];
-        const std::string prefix =
-            "data/topics/" + target.topic + "/" + std::to_string(target.partition) + "-";
-        for (const std::string& path : node_host_->disk().image.files_under("data/topics")) {
-            if (!path.starts_with(prefix)) continue;
-            const std::string folder = port::parent_path(path);
-            const BatchAt batch = flip_in_sealed_segment(*node_host_, random_, folder);
-            if (batch.size_bytes == 0) return;
-            node_host_->log().info("FAULT: a bit flips", {{"folder", folder},
-                                                          {"from_offset", batch.first_offset},
-                                                          {"to_offset", batch.last_offset}});
-            history_.damaged(target.log, batch.first_offset, batch.last_offset);
-            return;
-        }
-    }
-
-    void stop_cleanly() {
-        if (!node().is_ready()) return;
-        tell("FAULT: a clean stop");
-        node().stop_soon();
-        if (!world_.run_until([this] { return node().has_stopped(); }, kConvergeLimit)) {
-            history_.fail("a clean stop did not end");
-        }
-        world_.kill(*node_host_);
-        world_.restart(*node_host_);
-    }
-
-    void inflict_network_fault() {
-        const std::uint32_t node_number = node_host_->number();
-        const std::uint32_t client_number = client_host_->number();
-        switch (random_.below(4)) {
-            case 0:
-                tell("FAULT: a connection is reset");
-                (void)world_.network().reset_one();
-                break;
-            case 1:
-                tell("FAULT: connections are reset now and then");
-                world_.options().net.reset = {static_cast<std::uint32_t>(random_.between(20, 400))};
-                break;
-            case 2:
-                tell("FAULT: the node's answers do not get through");
-                world_.network().set_blocked(node_number, client_number, true);
-                are_answers_blocked_ = true;
-                break;
-            default:
-                tell("FAULT: the clients' requests do not get through");
-                world_.network().set_blocked(client_number, node_number, true);
-                break;
-        }
-    }
-
-    void heal() {
-        tell("FAULT: all faults end");
-        world_.heal();
-        are_answers_blocked_ = false;
-        node_host_->disk().options.sync = sim::DiskOptions().sync;
-    }
-
-    void disturb() {
-        switch (random_.below(12)) {
-            case 0:
-            case 1:
-            case 2:
-            case 3:
-                restart_after(true);
-                break;
-            case 4:
-            case 5:
-                restart_after(false);
-                break;
-            case 6:
-                heal();
-                stop_cleanly();
-                break;
-            case 7:
-                heal();
-                break;
-            case 8:
-            case 9:
-                inflict_network_fault();
-                break;
-            default:
-                tell(inflict_disk_fault(world_, *node_host_, random_));
-                if (node_host_->disk().options.sync_error.one_in > 0) {
-                    history_.set_unsynced_at_risk(true);
-                }
-                break;
-        }
-    }
-
-    void read_all_whole() {
-        clients_->readings_missing =
-            static_cast<std::uint32_t>(targets_.size() + groups_made_.size());
-        for (const GroupPlan& plan : groups_made_) {
-            client_spawn().spawn(check_offsets(*clients_, groups_, plan));
-        }
-        for (const Target& target : targets_) {
-            client_spawn().spawn(read_whole(*clients_, target));
-        }
-        if (!world_.run_until([this] { return clients_->readings_missing == 0; }, kConvergeLimit)) {
-            history_.fail("the last reading did not end");
-        }
-    }
-
-    void converge() {
-        heal();
-        clients_->is_producing = false;
-        if (!world_.run_until([this] { return node().is_ready(); }, kConvergeLimit)) {
-            history_.fail("the healed node did not start");
-            return;
-        }
-        const auto is_quiet = [this] { return clients_->busy_producers == 0; };
-        const bool is_converged = world_.run_until(is_quiet, kConvergeLimit);
-        if (!is_converged) {
-            history_.fail("the healed node did not acknowledge everything");
-            return;
-        }
-        // From here on flush.ms keeps its promise: the last loss of power takes nothing.
-        world_.run_for(kFlushed);
-        history_.set_unsynced_at_risk(false);
-        read_all_whole();
-        restart_after(true, true);
-        read_all_whole();
-        stop_cleanly();
-        read_all_whole();
-    }
-
-    Random random_;
-    History history_;
     std::unique_ptr<Clients> clients_;
     std::vector<Target> targets_;
-    GroupHistory groups_{history_};
+    GroupHistory groups_{history};
     std::vector<GroupPlan> groups_made_;
-    sim::World world_;
-    sim::Host* node_host_ = nullptr;
     sim::Host* client_host_ = nullptr;
-    std::uint64_t crashes_ = 0;
-    bool are_answers_blocked_ = false;
 };
 
 }  // namespace
 
 RunResult run_node(const RunOptions& options) {
-    NodeRun run(options);
+    NodeLevel level(options);
+    FaultRun run(options, level);
     return run.run();
 }
 
