@@ -22,6 +22,7 @@ sim::Options world_options(const RunOptions& options) {
 
 FaultRun::FaultRun(const RunOptions& options, Level& level)
     : level_(level),
+      canary_(options.canary),
       world_(options.seed, world_options(options)),
       stage_(level.set_up(world_, options)) {
     DLOG_ASSERT(!stage_.nodes.empty());
@@ -108,11 +109,13 @@ void FaultRun::turn_off(sim::Host& node, Death death) {
     tell(node, is_power_loss ? "FAULT: the power goes" : "FAULT: the process is killed");
     if (is_power_loss) {
         world_.crash(node);
+        level_.history.power_lost();
     } else {
         world_.kill(node);
     }
     // At rest: what was read before would still be right in the system's cache.
     if (is_power_loss && level_.random.chance(1, 3)) flip(node);
+    if (is_power_loss && canary_ == Canary::kLosesMiddle) lose_middle(node);
     world_.run_for(milliseconds(level_.random.between(0, level_.off_most.ms())));
 }
 
@@ -138,6 +141,12 @@ void FaultRun::flip(sim::Host& node) {
                                            {"from_offset", batch.first_offset},
                                            {"to_offset", batch.last_offset}});
     level_.history.damaged(log, batch.first_offset, batch.last_offset);
+}
+
+void FaultRun::lose_middle(sim::Host& node) {
+    const auto [folder, log] = level_.any_partition(node);
+    if (folder.empty() || !level_.history.is_cached(log)) return;
+    if (cut_out_batch(node, level_.random, folder)) tell(node, "CANARY: a batch is cut out");
 }
 
 void FaultRun::stop_cleanly(sim::Host& node) {

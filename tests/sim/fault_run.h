@@ -89,6 +89,7 @@ class FaultRun {
     void turn_off(sim::Host& node, Death death);
     void lose_unsynced();
     void flip(sim::Host& node);
+    void lose_middle(sim::Host& node);
     void stop_cleanly(sim::Host& node);
     void inflict_network_fault(sim::Host& node);
     void block(sim::Host& from, sim::Host& to);
@@ -99,6 +100,7 @@ class FaultRun {
     void read_all_whole();
 
     Level& level_;
+    Canary canary_;
     sim::World world_;
     Stage stage_;
     std::uint64_t crashes_ = 0;

@@ -97,6 +97,24 @@ broker::NodeConfig random_node_config(Random& random, const std::string& host_na
     return config;
 }
 
+/// Keys that are written often and seldom; some logs have so few that whole batches go.
+void make_compacted(PlannedTopic& planned, Random& random) {
+    constexpr std::int64_t kNever = 3600'000;
+    const std::int64_t delete_retention_ms = random.chance(1, 2) ? kNever : random.between(0, 300);
+    const auto set = [&planned](std::string name, std::string value) {
+        planned.topic.configs.emplace_back(std::move(name), std::move(value));
+    };
+    set("delete.retention.ms", std::to_string(delete_retention_ms));
+    set("min.cleanable.dirty.ratio", random.chance(1, 2) ? "0.01" : "0.5");
+    if (random.chance(1, 4)) set("min.compaction.lag.ms", std::to_string(random.between(1, 300)));
+    if (random.chance(1, 3)) {
+        set("max.compaction.lag.ms", std::to_string(random.between(300, 2000)));
+    }
+    planned.rules.key_count =
+        static_cast<std::uint32_t>(random.between(1, 4) * random.between(1, 60));
+    planned.rules.drops_tombstones = delete_retention_ms < kNever;
+}
+
 PlannedTopic random_topic(Random& random, std::uint64_t number) {
     PlannedTopic planned;
     TopicToMake& topic = planned.topic;
@@ -108,13 +126,19 @@ PlannedTopic random_topic(Random& random, std::uint64_t number) {
     set("internal.segment.bytes", random.between(16, 64) * 1024);
     set("index.interval.bytes", random.between(1, 4096));
     if (random.chance(1, 2)) set("segment.ms", random.between(50, 5000));
+    const bool is_compacted = random.chance(1, 3);
+    if (is_compacted) make_compacted(planned, random);
+    const bool keeps_old = is_compacted && random.chance(2, 3);
+    if (is_compacted) {
+        topic.configs.emplace_back("cleanup.policy", keeps_old ? "compact" : "compact,delete");
+    }
     if (random.chance(1, 3)) {
         set("retention.bytes", random.between(8, 200) * 1024);
-        planned.rules.may_drop_old = true;
+        planned.rules.may_drop_old = !keeps_old;
     }
     if (random.chance(1, 4)) {
         set("retention.ms", random.between(500, 60'000));
-        planned.rules.may_drop_old = true;
+        planned.rules.may_drop_old = !keeps_old;
     }
     if (random.chance(1, 4)) {
         planned.rules.is_cached = true;
@@ -140,6 +164,7 @@ class NodeLevel final : public Level {
         client_host_ = &world.add_host("clients");
         clients_ = std::make_unique<Clients>(client_host_->ports(), history,
                                              port::Endpoint{node.name(), 9092});
+        clients_->canary = options.canary;
         const broker::NodeConfig config = random_node_config(random, node.name());
         node.boot([config, canary = options.canary](sim::Host& host) {
             return std::make_unique<BrokerProgram>(host, config, canary);
@@ -150,8 +175,12 @@ class NodeLevel final : public Level {
     void start() override {
         const std::uint64_t topics = 1 + random.below(3);
         for (std::uint64_t at = 0; at < topics; ++at) {
+            PlannedTopic planned = random_topic(random, at);
+            if (clients_->canary == Canary::kDropsTombstones) {
+                planned.rules.drops_tombstones = false;
+            }
             client_spawn().spawn(
-                make_and_use(*clients_, random_topic(random, at), random.next(), targets_));
+                make_and_use(*clients_, std::move(planned), random.next(), targets_));
         }
         if (random.chance(1, 2)) {
             client_spawn().spawn(make_and_share(*clients_, groups_, random.next(), groups_made_));
@@ -207,9 +236,14 @@ class NodeLevel final : public Level {
                               // A loss of power takes back what the sequence numbers stand on.
                               .is_idempotent = !planned.rules.is_cached && random.chance(3, 4),
                               .codec = random.chance(1, 4) ? static_cast<int>(random.below(5)) : 0,
+                              .key_count = planned.rules.key_count,
                               .seed = random.next()}));
             }
             clients.ports.spawn.spawn(consume(clients, target, random.next()));
+            const bool may_lack = planned.rules.key_count > 0 || planned.rules.is_cached;
+            if (may_lack || random.chance(1, 4)) {
+                clients.ports.spawn.spawn(audit(clients, target, random.next()));
+            }
         }
         --clients.busy_producers;
     }

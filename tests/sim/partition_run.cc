@@ -303,7 +303,7 @@ class PartitionNode final : public NodeProgram {
 
     static Task<void> read_whole(PartitionNode& self, std::size_t at) {
         const LogId log = self.plan_.partitions[at].log;
-        History::Reading reading;
+        History::Reading reading = self.plan_.history.begin_reading(log);
         reading.log_start_offset = self.opened_[at]->log_start_offset().value;
         reading.end_offset = self.opened_[at]->high_watermark().value;
         std::int64_t offset = reading.log_start_offset;
