@@ -12,6 +12,7 @@
 #include "protocol/messages/fetch.h"
 #include "protocol/messages/init_producer_id.h"
 #include "protocol/messages/list_offsets.h"
+#include "protocol/messages/metadata.h"
 #include "protocol/messages/produce.h"
 
 namespace dlog::simtest {
@@ -77,6 +78,20 @@ Task<void> make_topic(Clients& clients, TopicToMake topic) {
         co_await port::sleep_for(clients.ports.clock, kRetryPause);
     }
     ++clients.topics_made;
+}
+
+Task<TopicId> find_topic_id(Clients& clients, std::string name) {
+    Wire wire(clients.ports, clients.endpoint);
+    while (true) {
+        protocol::MetadataRequest request;
+        request.topics.emplace().emplace_back().name = name;
+        const auto reply = co_await Wire::call(wire, 12, std::move(request));
+        look_at(clients, wire);
+        if (reply && reply->message.topics.at(0).error_code == ErrorCode::kNone) {
+            co_return reply->message.topics.at(0).topic_id;
+        }
+        co_await port::sleep_for(clients.ports.clock, kRetryPause);
+    }
 }
 
 namespace {

@@ -54,6 +54,8 @@ struct TopicToMake {
 };
 /// Tries until the topic is there.
 port::Task<void> make_topic(Clients& clients, TopicToMake topic);
+/// Of a topic that is there.
+port::Task<TopicId> find_topic_id(Clients& clients, std::string name);
 
 struct ProducerPlan {
     Target target;

@@ -109,10 +109,10 @@ void FaultRun::turn_off(sim::Host& node, Death death) {
     tell(node, is_power_loss ? "FAULT: the power goes" : "FAULT: the process is killed");
     if (is_power_loss) {
         world_.crash(node);
-        level_.history.power_lost();
     } else {
         world_.kill(node);
     }
+    level_.history.node_died();
     // At rest: what was read before would still be right in the system's cache.
     if (is_power_loss && level_.random.chance(1, 3)) flip(node);
     if (is_power_loss && canary_ == Canary::kLosesMiddle) lose_middle(node);

@@ -131,8 +131,8 @@ void History::deleted(LogId log, std::int64_t offset) {
     logs_[log].deleted_start = std::max(logs_[log].deleted_start, offset);
 }
 
-void History::power_lost() {
-    ++losses_;
+void History::node_died() {
+    ++deaths_;
     for (LogState& log : logs_) {
         log.dropped_tombstones.clear();
         log.known_start = log.deleted_start;
@@ -169,6 +169,7 @@ History::Reading History::begin_reading(LogId log) const {
         reading.known_end = std::max(reading.known_end, known->rbegin()->first + 1);
     }
     reading.losses = losses_;
+    reading.deaths = deaths_;
     reading.dropped_tombstones = state.dropped_tombstones;
     return reading;
 }
@@ -200,11 +201,11 @@ void History::check_bounds(LogState& state, const Reading& reading) {
     if (start < state.deleted_start) {
         complain(state, start, "the log starts here, where it was deleted");
     }
-    if (start < reading.known_start && reading.losses == losses_) {
+    if (start < reading.known_start && reading.deaths == deaths_) {
         complain(state, start,
                  "the log starts here, after it started at " + std::to_string(reading.known_start));
     }
-    if (reading.losses == losses_) state.known_start = std::max(state.known_start, start);
+    if (reading.deaths == deaths_) state.known_start = std::max(state.known_start, start);
     if (reading.end_offset < reading.known_end) {
         complain(
             state, reading.end_offset,
@@ -337,7 +338,7 @@ void History::check_deleted(LogState& state, const Reading& reading, std::int64_
     const std::uint32_t key_count = state.rules.key_count;
     for (const auto& [offset, name] : reading.records) {
         const auto dropped = reading.dropped_tombstones.find(key_of(name, key_count));
-        if (dropped == reading.dropped_tombstones.end() || reading.losses != losses_) continue;
+        if (dropped == reading.dropped_tombstones.end() || reading.deaths != deaths_) continue;
         if (offset >= dropped->second || reading.records.contains(dropped->second)) continue;
         complain(state, offset,
                  text_of(name) + " is there, but not what deleted it at offset " +

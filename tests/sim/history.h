@@ -15,9 +15,9 @@
 /// 5. A producer that is idempotent finds each of its records at most once, in the order it sent
 ///    them.
 /// 6. What was deleted up to an offset stays deleted once that was acknowledged; without retention
-///    nothing before the last such offset goes that nobody asked to delete. A log's start never
-///    goes back, but with the power: what retention drops is visibly gone before a checkpoint is
-///    synced that says so.
+///    nothing before the last such offset goes that nobody asked to delete. While a node
+///    lives, and over its clean stop, a log's start never goes back. (What retention drops is gone
+///    before a checkpoint says so; a node that dies in between has it again.)
 #pragma once
 
 #include <cstdint>
@@ -59,8 +59,8 @@ class History {
     /// starts at `offset` or behind it.
     void asked_to_delete(LogId log, std::int64_t offset);
     void deleted(LogId log, std::int64_t offset);
-    /// A node lost power: what retention and compaction had removed may be back.
-    void power_lost();
+    /// A node was killed or lost power: what retention and compaction had removed may be back.
+    void node_died();
     /// Cached logs may have lost what they had not synced, and use its offsets again.
     void unsynced_lost();
     /// While it is true cached logs may lose something at any time: syncs fail.
@@ -80,6 +80,7 @@ class History {
         std::int64_t known_start = 0;
         std::int64_t known_end = 0;
         std::uint64_t losses = 0;
+        std::uint64_t deaths = 0;
         std::map<std::uint32_t, std::int64_t> dropped_tombstones;  ///< by key
     };
     [[nodiscard]] Reading begin_reading(LogId log) const;
@@ -140,6 +141,7 @@ class History {
     std::map<std::string, std::uint64_t> kinds_;
     bool is_unsynced_at_risk_ = false;
     std::uint64_t losses_ = 0;
+    std::uint64_t deaths_ = 0;
     std::uint64_t acknowledged_records_ = 0;
     std::uint64_t seen_records_ = 0;
     std::uint64_t corrupt_refusals_ = 0;

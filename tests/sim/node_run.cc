@@ -91,6 +91,7 @@ broker::NodeConfig random_node_config(Random& random, const std::string& host_na
     config.produce_in_flight_max = static_cast<std::uint32_t>(random.between(1, 8));
     config.groups.initial_rebalance_delay = milliseconds(random.between(0, 300));
     config.groups.session_timeout_min = milliseconds(100);
+    config.groups.consumer_session_timeout = milliseconds(kSessionTimeoutMs);
     config.cleaner_backoff = milliseconds(random.between(10, 2000));
     config.offsets_topic_partitions = static_cast<std::int32_t>(random.between(1, 4));
     config.fetch_session_slots_max = static_cast<std::uint32_t>(random.between(0, 3));
@@ -182,9 +183,7 @@ class NodeLevel final : public Level {
             client_spawn().spawn(
                 make_and_use(*clients_, std::move(planned), random.next(), targets_));
         }
-        if (random.chance(1, 2)) {
-            client_spawn().spawn(make_and_share(*clients_, groups_, random.next(), groups_made_));
-        }
+        start_groups();
         if (random.chance(1, 2)) client_spawn().spawn(churn(*clients_, "churn", random.next()));
     }
 
@@ -260,22 +259,36 @@ class NodeLevel final : public Level {
     }
 
     /// A topic with members of a group on it.
-    static Task<void> make_and_share(Clients& clients, GroupHistory& groups, std::uint64_t seed,
+    static Task<void> make_and_share(Clients& clients, GroupHistory& groups, GroupPlan plan,
                                      std::vector<GroupPlan>& plans) {
-        Random random(seed);
-        GroupPlan plan{.group = "g" + std::to_string(random.below(1000)), .topic = "shared"};
-        plan.partitions = static_cast<std::int32_t>(random.between(1, 5));
+        Random random(plan.seed);
         ++clients.busy_producers;
         co_await make_topic(clients, {.name = plan.topic, .partitions = plan.partitions});
+        plan.topic_id = co_await find_topic_id(clients, plan.topic);
         if (random.chance(2, 3)) co_await make_small_offsets_topic(clients, random.next());
         plans.push_back(plan);
         const std::uint64_t members = 1 + random.below(4);
         for (std::uint64_t at = 0; at < members; ++at) {
             plan.seed = random.next();
+            plan.name = plan.group + "-" + std::to_string(at);
             plan.instance_id = random.chance(1, 3) ? "i" + std::to_string(at) : "";
             clients.ports.spawn.spawn(be_member(clients, groups, plan));
         }
         --clients.busy_producers;
+    }
+
+    void start_groups() {
+        for (const GroupKind kind :
+             {GroupKind::kClassic, GroupKind::kConsumer, GroupKind::kMixed}) {
+            if (!random.chance(1, 3)) continue;
+            const std::string name = "g" + std::to_string(random.below(1000));
+            GroupPlan plan{.group = name,
+                           .kind = kind,
+                           .topic = "shared-" + name,
+                           .partitions = static_cast<std::int32_t>(random.between(1, 5)),
+                           .seed = random.next()};
+            client_spawn().spawn(make_and_share(*clients_, groups_, std::move(plan), groups_made_));
+        }
     }
 
     std::unique_ptr<Clients> clients_;

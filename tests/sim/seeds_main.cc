@@ -108,6 +108,7 @@ Totals run_share(const Arguments& arguments, std::uint64_t job) {
     Totals totals;
     for (std::uint64_t at = job; at < arguments.seed_count; at += arguments.jobs) {
         run_seed(arguments, arguments.first_seed + at, totals);
+        if (arguments.expects_failure && totals.failed_seeds > 0) break;
     }
     return totals;
 }
@@ -175,7 +176,8 @@ int run_all(const Arguments& arguments) {
 constexpr std::string_view kUsage =
     "usage: sim_seeds [--seed N | --seeds FIRST COUNT] [--level node|partitions] [--jobs N]\n"
     "                 [--trace [--twice]] [--expect-failure]\n"
-    "                 [--canary none|flush|tail|keys|tombstones|start|middle]\n";
+    "                 [--canary "
+    "none|flush|tail|keys|tombstones|start|middle|revoked|epochs|commits]\n";
 
 struct NamedCanary {
     std::string_view name;
@@ -189,6 +191,9 @@ constexpr NamedCanary kCanaries[] = {
     {"tombstones", Canary::kDropsTombstones},
     {"start", Canary::kStartGoesBack},
     {"middle", Canary::kLosesMiddle},
+    {"revoked", Canary::kKeepsRevoked},
+    {"epochs", Canary::kEpochsGoBack},
+    {"commits", Canary::kCommitsLess},
 };
 
 bool parse(int count, char** words, Arguments& arguments) {
