@@ -182,39 +182,43 @@ std::string expected_lines(int count) {
     return text;
 }
 
+/// A host that receives, and one that sends it lines.
+struct Talk {
+    Talk(std::uint64_t seed, int lines, Options options = {}, Duration pause_between_reads = {})
+        : world(seed, options), server(world.add_host("server")), client(world.add_host("client")) {
+        server.ports().spawn.spawn(receive_one(server.ports(), received, pause_between_reads));
+        client.ports().spawn.spawn(
+            send_lines(client.ports(), {Network::address_of(server.number()), 9092}, lines, sent));
+    }
+
+    Received received;
+    Sent sent;
+    World world;
+    Host& server;
+    Host& client;
+};
+
 TEST_CASE("a stream's bytes arrive all, once and in order, whatever the segments") {
     for (std::uint64_t seed = 0; seed < 20; ++seed) {
-        Received received;
-        Sent sent;
-        World world(seed);
-        Host& server = world.add_host("server");
-        Host& client = world.add_host("client");
-        server.ports().spawn.spawn(receive_one(server.ports(), received, {}));
-        client.ports().spawn.spawn(send_lines(client.ports(), {"server", 9092}, 500, sent));
-        CHECK(world.run_until([&] { return received.has_ended; }, seconds(60)));
-        CHECK(received.bytes == expected_lines(500));
-        CHECK(received.error.empty());
-        CHECK(sent.writes == 500);
-        CHECK(world.network().live_streams() == 0);
+        Talk talk(seed, 500);
+        CHECK(talk.world.run_until([&] { return talk.received.has_ended; }, seconds(60)));
+        CHECK(talk.received.bytes == expected_lines(500));
+        CHECK(talk.received.error.empty());
+        CHECK(talk.sent.writes == 500);
+        CHECK(talk.world.network().live_streams() == 0);
     }
 }
 
 TEST_CASE("a peer that never reads makes the writer wait with bounded memory") {
-    Received received;
-    Sent sent;
     Options options;
     options.net.window_bytes_least = options.net.window_bytes_most = 8192;
-    World world(1, options);
-    Host& server = world.add_host("server");
-    Host& client = world.add_host("client");
-    server.ports().spawn.spawn(receive_one(server.ports(), received, seconds(100)));
-    client.ports().spawn.spawn(send_lines(client.ports(), {"10.0.0.1", 9092}, 5000, sent));
-    world.run_for(seconds(50));
-    CHECK(!sent.has_ended);
-    CHECK(sent.writes * 106 < 8192 + 106);
-    CHECK(sent.writes > 60);
-    CHECK(world.run_until([&] { return received.has_ended; }, seconds(100'000)));
-    CHECK(received.bytes.size() == expected_lines(5000).size());
+    Talk talk(1, 5000, options, seconds(100));
+    talk.world.run_for(seconds(50));
+    CHECK(!talk.sent.has_ended);
+    CHECK(talk.sent.writes * 106 < 8192 + 106);
+    CHECK(talk.sent.writes > 60);
+    CHECK(talk.world.run_until([&] { return talk.received.has_ended; }, seconds(100'000)));
+    CHECK(talk.received.bytes.size() == expected_lines(5000).size());
 }
 
 TEST_CASE("connecting is refused where nobody listens and times out where the host is down") {
@@ -239,20 +243,15 @@ TEST_CASE("connecting is refused where nobody listens and times out where the ho
 TEST_CASE("a reset ends both sides and what arrived is a prefix of what was sent") {
     unsigned cut = 0;
     for (std::uint64_t seed = 0; seed < 30; ++seed) {
-        Received received;
-        Sent sent;
-        World world(seed);
-        Host& server = world.add_host("server");
-        Host& client = world.add_host("client");
-        server.ports().spawn.spawn(receive_one(server.ports(), received, {}));
-        client.ports().spawn.spawn(send_lines(client.ports(), {"server", 9092}, 100'000, sent));
-        world.run_for(milliseconds(30));
-        REQUIRE(world.network().reset_one());
-        CHECK(world.run_until([&] { return received.has_ended && sent.has_ended; }, seconds(60)));
-        CHECK(received.error == "connection reset by peer");
-        CHECK(sent.error == "connection reset by peer");
-        CHECK(expected_lines(100'000).starts_with(received.bytes));
-        cut += received.bytes.size() % 106 != 0;
+        Talk talk(seed, 100'000);
+        talk.world.run_for(milliseconds(30));
+        REQUIRE(talk.world.network().reset_one());
+        CHECK(talk.world.run_until([&] { return talk.received.has_ended && talk.sent.has_ended; },
+                                   seconds(60)));
+        CHECK(talk.received.error == "connection reset by peer");
+        CHECK(talk.sent.error == "connection reset by peer");
+        CHECK(expected_lines(100'000).starts_with(talk.received.bytes));
+        cut += talk.received.bytes.size() % 106 != 0;
     }
     CHECK(cut > 5);
 }
@@ -260,62 +259,44 @@ TEST_CASE("a reset ends both sides and what arrived is a prefix of what was sent
 TEST_CASE(
     "a blocked link delays; when it opens in time nothing is lost, otherwise senders time out") {
     for (const bool opens : {true, false}) {
-        Received received;
-        Sent sent;
-        World world(5);
-        Host& server = world.add_host("server");
-        Host& client = world.add_host("client");
-        server.ports().spawn.spawn(receive_one(server.ports(), received, {}));
-        client.ports().spawn.spawn(send_lines(client.ports(), {"server", 9092}, 20'000, sent));
-        world.run_for(milliseconds(15));
-        world.network().set_blocked(client.number(), server.number(), true);
-        world.run_for(seconds(10));
-        CHECK(!sent.has_ended);
+        Talk talk(5, 20'000);
+        talk.world.run_for(milliseconds(15));
+        talk.world.network().set_blocked(talk.client.number(), talk.server.number(), true);
+        talk.world.run_for(seconds(10));
+        CHECK(!talk.sent.has_ended);
         if (opens) {
-            world.network().set_blocked(client.number(), server.number(), false);
-            CHECK(world.run_until([&] { return received.has_ended; }, seconds(100)));
-            CHECK(received.bytes == expected_lines(20'000));
+            talk.world.network().set_blocked(talk.client.number(), talk.server.number(), false);
+            CHECK(talk.world.run_until([&] { return talk.received.has_ended; }, seconds(100)));
+            CHECK(talk.received.bytes == expected_lines(20'000));
         } else {
-            world.run_for(seconds(100));
-            CHECK(sent.error == "timed out");
-            CHECK(!received.has_ended);  // it hears nothing: half-open
+            talk.world.run_for(seconds(100));
+            CHECK(talk.sent.error == "timed out");
+            CHECK(!talk.received.has_ended);  // it hears nothing: half-open
         }
     }
 }
 
 TEST_CASE("a host that lost power is half-open to its peers until it is back and resets them") {
-    Received received;
-    Sent sent;
-    World world(7);
-    Host& server = world.add_host("server");
-    Host& client = world.add_host("client");
-    server.ports().spawn.spawn(receive_one(server.ports(), received, {}));
-    client.ports().spawn.spawn(send_lines(client.ports(), {"server", 9092}, 1'000'000, sent));
-    world.run_for(milliseconds(20));
-    world.crash(server);
-    CHECK(server.running_coroutines() == 0);
-    world.run_for(seconds(5));
-    CHECK(!sent.has_ended);
-    world.restart(server);
-    world.run_for(seconds(5));
-    CHECK(sent.error == "connection reset by peer");
-    CHECK(!received.has_ended);
+    Talk talk(7, 1'000'000);
+    talk.world.run_for(milliseconds(20));
+    talk.world.crash(talk.server);
+    CHECK(talk.server.running_coroutines() == 0);
+    talk.world.run_for(seconds(5));
+    CHECK(!talk.sent.has_ended);
+    talk.world.restart(talk.server);
+    talk.world.run_for(seconds(5));
+    CHECK(talk.sent.error == "connection reset by peer");
+    CHECK(!talk.received.has_ended);
 }
 
 TEST_CASE("a process that dies resets or finishes its connections at once") {
     for (std::uint64_t seed = 0; seed < 10; ++seed) {
-        Received received;
-        Sent sent;
-        World world(seed);
-        Host& server = world.add_host("server");
-        Host& client = world.add_host("client");
-        server.ports().spawn.spawn(receive_one(server.ports(), received, {}));
-        client.ports().spawn.spawn(send_lines(client.ports(), {"server", 9092}, 1'000'000, sent));
-        world.run_for(milliseconds(20));
-        world.kill(client);
-        CHECK(world.run_until([&] { return received.has_ended; }, seconds(5)));
-        CHECK(!sent.has_ended);
-        world.kill(server);
+        Talk talk(seed, 1'000'000);
+        talk.world.run_for(milliseconds(20));
+        talk.world.kill(talk.client);
+        CHECK(talk.world.run_until([&] { return talk.received.has_ended; }, seconds(5)));
+        CHECK(!talk.sent.has_ended);
+        talk.world.kill(talk.server);
     }
 }
 

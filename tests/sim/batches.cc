@@ -4,6 +4,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "base/assert.h"
 #include "record/batch.h"
@@ -73,6 +74,11 @@ std::int64_t note_batches(History& history, LogId log, ByteView bytes, std::int6
         }
         if (!*item) return next;
         const record::BatchHeader& header = (*item)->header;
+        if (next > from && header.base_offset.value < next) {
+            history.fail("a batch of offset " + std::to_string(header.base_offset.value) +
+                         " was served behind offset " + std::to_string(next - 1));
+        }
+        std::int64_t before = header.base_offset.value - 1;
         if (!record::verify_crc((*item)->bytes)) {
             history.seen(log, header.base_offset.value, std::nullopt);
             next = std::max(next, header.next_offset().value);
@@ -84,6 +90,9 @@ std::int64_t note_batches(History& history, LogId log, ByteView bytes, std::int6
             const auto more = reader->next(record);
             if (!more) history.fail("a batch with a good CRC cannot be read");
             if (!more || !*more) break;
+            if (std::exchange(before, record.offset.value) >= record.offset.value) {
+                history.fail("the offsets of a batch do not ascend");
+            }
             if (record.offset.value < from) continue;
             const auto name = name_of(record);
             history.seen(log, record.offset.value, name);

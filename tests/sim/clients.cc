@@ -12,6 +12,7 @@
 #include "protocol/messages/fetch.h"
 #include "protocol/messages/init_producer_id.h"
 #include "protocol/messages/list_offsets.h"
+#include "protocol/messages/metadata.h"
 #include "protocol/messages/produce.h"
 
 namespace dlog::simtest {
@@ -77,6 +78,20 @@ Task<void> make_topic(Clients& clients, TopicToMake topic) {
         co_await port::sleep_for(clients.ports.clock, kRetryPause);
     }
     ++clients.topics_made;
+}
+
+Task<TopicId> find_topic_id(Clients& clients, std::string name) {
+    Wire wire(clients.ports, clients.endpoint);
+    while (true) {
+        protocol::MetadataRequest request;
+        request.topics.emplace().emplace_back().name = name;
+        const auto reply = co_await Wire::call(wire, 12, std::move(request));
+        look_at(clients, wire);
+        if (reply && reply->message.topics.at(0).error_code == ErrorCode::kNone) {
+            co_return reply->message.topics.at(0).topic_id;
+        }
+        co_await port::sleep_for(clients.ports.clock, kRetryPause);
+    }
 }
 
 namespace {
@@ -172,7 +187,9 @@ void make_next_batch(Producing& self) {
                     .producer_epoch = self.producer_epoch,
                     .base_sequence =
                         self.plan.is_idempotent ? static_cast<std::int32_t>(self.next_record) : -1,
-                    .codec = self.plan.codec});
+                    .codec = self.plan.codec,
+                    .key_count = self.plan.key_count,
+                    .keys_collide = self.clients.canary == Canary::kKeysCollide});
     self.clients.history.attempt(self.plan.target.log, batch.first, batch.count,
                                  self.plan.is_idempotent);
     self.next_record += batch.count;
@@ -277,7 +294,10 @@ protocol::FetchRequest fetch_request(const Target& target, std::int64_t offset,
     return request;
 }
 
-/// The log's start (-2) or end (-1); -1 when the node did not say.
+constexpr std::int64_t kLogStart = -2;
+constexpr std::int64_t kLogEnd = -1;
+
+/// The log's start or end; -1 when the node did not say.
 Task<std::int64_t> list_offset(Clients& clients, Wire& wire, Target target,
                                std::int64_t timestamp) {
     protocol::ListOffsetsRequest request;
@@ -291,7 +311,12 @@ Task<std::int64_t> list_offset(Clients& clients, Wire& wire, Target target,
     look_at(clients, wire);
     if (!reply) co_return -1;
     const auto& answer = reply->message.topics.at(0).partitions.at(0);
-    if (answer.error_code == ErrorCode::kNone) co_return answer.offset;
+    if (answer.error_code == ErrorCode::kNone) {
+        if (timestamp != kLogStart || clients.canary != Canary::kStartGoesBack) {
+            co_return answer.offset;
+        }
+        co_return clients.first_starts.try_emplace(target.log, answer.offset).first->second;
+    }
     if (!is_passing(answer.error_code)) {
         clients.history.fail("listing offsets was refused with " + code_text(answer.error_code));
     }
@@ -383,7 +408,7 @@ Task<void> consume(Clients& clients, Target target, std::uint64_t seed) {
         co_await fetch_once(clients, wire, target, cursor,
                             static_cast<std::int32_t>(1 + random.below(20'000)), nullptr);
         if (std::exchange(cursor.is_out_of_range, false)) {
-            const std::int64_t start = co_await list_offset(clients, wire, target, -2);
+            const std::int64_t start = co_await list_offset(clients, wire, target, kLogStart);
             if (start >= 0) cursor.offset = start;
         } else if (cursor.is_well && random.chance(1, 200)) {
             cursor.offset = static_cast<std::int64_t>(
@@ -395,37 +420,63 @@ Task<void> consume(Clients& clients, Target target, std::uint64_t seed) {
     }
 }
 
-Task<void> read_whole(Clients& clients, Target target) {
-    Wire wire(clients.ports, clients.endpoint);
-    History::Reading reading{.log_start_offset = -1, .end_offset = -1};
-    while (reading.log_start_offset < 0 || reading.end_offset < 0) {
-        reading.end_offset = co_await list_offset(clients, wire, target, -1);
-        reading.log_start_offset = co_await list_offset(clients, wire, target, -2);
-        if (reading.log_start_offset < 0 || reading.end_offset < 0) {
-            co_await port::sleep_for(clients.ports.clock, kRetryPause);
-        }
-    }
+namespace {
+
+/// Reads up to the end that the log had when the reading began. False when what was lost meanwhile
+/// makes it void.
+Task<bool> read_to_end(Clients& clients, Wire& wire, Target target, History::Reading& reading) {
     Cursor cursor{.offset = reading.log_start_offset, .uses_session = target.partition % 2 == 1};
     while (cursor.offset < reading.end_offset) {
+        if (clients.history.is_void(target.log, reading)) co_return false;
         co_await fetch_once(clients, wire, target, cursor, 100'000, &reading);
         if (std::exchange(cursor.is_out_of_range, false)) {
             // Retention came by.
-            const std::int64_t start = co_await list_offset(clients, wire, target, -2);
+            const std::int64_t start = co_await list_offset(clients, wire, target, kLogStart);
             if (start < 0) continue;
+            if (clients.history.is_void(target.log, reading)) co_return false;
             if (start <= cursor.offset) {
                 clients.history.fail("an offset within the log is out of range");
-                break;
+                co_return false;
             }
             reading.log_start_offset = start;
             cursor.offset = start;
         }
         if (!cursor.is_well) co_await port::sleep_for(clients.ports.clock, kRetryPause);
     }
+    co_return true;
+}
+
+Task<void> read_and_check(Clients& clients, Target target, bool is_among_writers) {
+    Wire wire(clients.ports, clients.endpoint);
+    History::Reading reading = clients.history.begin_reading(target.log);
+    reading.is_among_writers = is_among_writers;
+    while (reading.log_start_offset < 0 || reading.end_offset < 0) {
+        reading.end_offset = co_await list_offset(clients, wire, target, kLogEnd);
+        reading.log_start_offset = co_await list_offset(clients, wire, target, kLogStart);
+        if (reading.log_start_offset < 0 || reading.end_offset < 0) {
+            co_await port::sleep_for(clients.ports.clock, kRetryPause);
+        }
+    }
+    if (!co_await read_to_end(clients, wire, target, reading)) co_return;
     std::erase_if(reading.records, [&](const auto& record) {
         return record.first < reading.log_start_offset || record.first >= reading.end_offset;
     });
     clients.history.check_reading(target.log, reading);
+}
+
+}  // namespace
+
+Task<void> read_whole(Clients& clients, Target target) {
+    co_await read_and_check(clients, std::move(target), false);
     --clients.readings_missing;
+}
+
+Task<void> audit(Clients& clients, Target target, std::uint64_t seed) {
+    Random random(seed);
+    while (clients.is_producing) {
+        co_await port::sleep_for(clients.ports.clock, milliseconds(random.between(50, 800)));
+        co_await read_and_check(clients, target, true);
+    }
 }
 
 // --- Making and deleting

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -15,6 +16,7 @@
 #include "port/net.h"
 #include "port/ports.h"
 #include "port/task.h"
+#include "run.h"
 #include "wire.h"
 
 namespace dlog::simtest {
@@ -34,6 +36,7 @@ struct Clients {
     const port::Ports& ports;
     History& history;
     port::Endpoint endpoint;
+    Canary canary = Canary::kNone;
     bool is_producing = true;
     /// Ends loops that would go on for ever.
     bool is_ending = false;
@@ -41,6 +44,7 @@ struct Clients {
     std::uint32_t readings_missing = 0;
     std::uint32_t next_producer = 1;
     std::uint64_t topics_made = 0;
+    std::map<LogId, std::int64_t> first_starts;  ///< for a canary
 };
 
 struct TopicToMake {
@@ -50,11 +54,14 @@ struct TopicToMake {
 };
 /// Tries until the topic is there.
 port::Task<void> make_topic(Clients& clients, TopicToMake topic);
+/// Of a topic that is there.
+port::Task<TopicId> find_topic_id(Clients& clients, std::string name);
 
 struct ProducerPlan {
     Target target;
     bool is_idempotent = false;
     int codec = 0;
+    std::uint32_t key_count = 0;  ///< above 0: records have keys, of which so many are frequent
     std::uint64_t seed = 0;
     /// Ends after so many records; 0: when the clients stop producing.
     std::uint64_t records = 0;
@@ -65,8 +72,10 @@ port::Task<void> produce(Clients& clients, ProducerPlan plan);
 /// Reads a partition again and again, from changing offsets on.
 port::Task<void> consume(Clients& clients, Target target, std::uint64_t seed);
 
-/// Reads a partition whole and checks it.
+/// Reads a partition whole and checks it; one of the readings that are missing.
 port::Task<void> read_whole(Clients& clients, Target target);
+/// Does so again and again, while others write and nodes come and go.
+port::Task<void> audit(Clients& clients, Target target, std::uint64_t seed);
 
 /// Makes a topic, writes to it, reads it, deletes it, and begins anew under the same name.
 port::Task<void> churn(Clients& clients, std::string name, std::uint64_t seed);

@@ -1,8 +1,10 @@
 #include "disk_faults.h"
 
 #include <algorithm>
+#include <span>
 
 #include "base/assert.h"
+#include "base/bytes.h"
 #include "record/batch.h"
 #include "storage/checkpoint.h"
 #include "storage/segment.h"
@@ -44,6 +46,37 @@ BatchAt flip_in_sealed_segment(sim::Host& host, Random& random, std::string_view
         host.disk().flip_bit(path, position, static_cast<unsigned>(random.below(8)));
     DLOG_ASSERT(was_flipped, path, position);
     return batch;
+}
+
+bool cut_out_batch(sim::Host& host, Random& random, std::string_view folder) {
+    const std::string checkpoint =
+        std::string(folder) + "/" + std::string(storage::kCheckpointFileName);
+    const auto image = storage::decode_checkpoint(host.disk().contents(checkpoint));
+    if (!image) return false;
+    const storage::LogPosition from = image->recovery_point();
+    const std::string path = std::string(folder) + "/" +
+                             storage::segment_file_name(from.segment, storage::FileKind::kLog);
+    std::vector<std::uint8_t> bytes = host.disk().contents(path);
+    std::vector<BatchAt> batches = batches_of(bytes);
+    std::erase_if(batches, [&](const BatchAt& batch) { return batch.position < from.position; });
+    if (batches.size() < 2) return false;
+    const std::size_t at = random.below(batches.size() - 1);
+    const BatchAt& gone = batches[at];
+    for (const BatchAt& batch : std::span(batches).subspan(at + 1)) {
+        // A batch's checksum does not cover its offset.
+        store_big_endian(bytes.data() + batch.position,
+                         batch.first_offset - (gone.last_offset + 1 - gone.first_offset));
+    }
+    const auto first = bytes.begin() + static_cast<std::ptrdiff_t>(gone.position);
+    bytes.erase(first, first + static_cast<std::ptrdiff_t>(gone.size_bytes));
+    sim::Image& files = host.disk().image;
+    const auto file = files.find(path);
+    DLOG_ASSERT(file.has_value(), path);
+    files.truncate(**file, 0);
+    const auto written = files.write(**file, 0, bytes);
+    DLOG_ASSERT(written.has_value(), path);
+    sim::Image::sync_file(**file, files.sequence());
+    return true;
 }
 
 std::string_view inflict_disk_fault(sim::World& world, sim::Host& host, Random& random) {

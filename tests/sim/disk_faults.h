@@ -29,6 +29,11 @@ struct BatchAt {
 [[nodiscard]] BatchAt flip_in_sealed_segment(sim::Host& host, Random& random,
                                              std::string_view folder);
 
+/// A canary: takes a batch behind the recovery point out of the partition's newest segment, and
+/// moves what follows it to its place and offsets, so that the log looks whole. False when there
+/// are too few batches.
+bool cut_out_batch(sim::Host& host, Random& random, std::string_view folder);
+
 /// Turns on one random fault of the disk: stalled, full, failing writes, failing syncs, slow,
 /// and says which. `sim::World::heal` ends it.
 std::string_view inflict_disk_fault(sim::World& world, sim::Host& host, Random& random);

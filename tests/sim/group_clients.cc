@@ -5,8 +5,10 @@
 #include <vector>
 
 #include "base/assert.h"
+#include "group_member.h"
 #include "port/clock.h"
 #include "protocol/error_code.h"
+#include "protocol/messages/consumer_protocol.h"
 #include "protocol/messages/find_coordinator.h"
 #include "protocol/messages/heartbeat.h"
 #include "protocol/messages/join_group.h"
@@ -20,84 +22,25 @@ namespace dlog::simtest {
 using port::Task;
 using protocol::ErrorCode;
 
-void GroupHistory::owns(const std::string& group, std::int32_t generation, std::int32_t partition,
-                        const std::string& member) {
-    const auto [place, is_new] = owners_.emplace(std::tuple(group, generation, partition), member);
-    if (is_new || place->second == member) return;
-    history_.fail("group " + group + ": partition " + std::to_string(partition) +
-                  " of generation " + std::to_string(generation) + " was given to " +
-                  place->second + " and to " + member);
-}
-
-void GroupHistory::acknowledged(const std::string& group, std::int32_t partition,
-                                std::int64_t offset) {
-    std::int64_t& highest = acknowledged_.try_emplace({group, partition}, -1).first->second;
-    highest = std::max(highest, offset);
-    ++commits_;
-}
-
-std::int64_t GroupHistory::floor_of(const std::string& group, std::int32_t partition) const {
-    const auto found = acknowledged_.find({group, partition});
-    return found == acknowledged_.end() ? -1 : found->second;
-}
-
-void GroupHistory::fetched(const std::string& group, std::int32_t partition, std::int64_t offset,
-                           std::int64_t floor) {
-    if (offset >= floor) return;
-    history_.fail("group " + group + ": partition " + std::to_string(partition) + " is at " +
-                  std::to_string(offset) + " but a commit of " + std::to_string(floor) +
-                  " was acknowledged before");
-}
-
 namespace {
 
 constexpr Duration kRetryPause = milliseconds(100);
-constexpr std::int32_t kSessionTimeoutMs = 2500;
-constexpr std::int32_t kRebalanceTimeoutMs = 2000;
-
-struct Member {
-    Member(Clients& owner, GroupHistory& group_history, GroupPlan group_plan)
-        : clients(owner),
-          groups(group_history),
-          plan(std::move(group_plan)),
-          random(plan.seed),
-          wire(owner.ports, owner.endpoint) {}
-
-    [[nodiscard]] std::optional<std::string> instance_id() const {
-        if (plan.instance_id.empty()) return std::nullopt;
-        return plan.instance_id;
-    }
-    void forget() {
-        id.clear();
-        generation = -1;
-        positions.clear();
-    }
-
-    Clients& clients;
-    GroupHistory& groups;
-    GroupPlan plan;
-    Random random;
-    Wire wire;
-    std::string id;
-    std::int32_t generation = -1;
-    /// The partitions that it has, and up to where it has committed them.
-    std::map<std::int32_t, std::int64_t> positions;
-    std::vector<std::string> followers;  ///< Everyone, when it leads.
-};
-
 /// What ends a membership without being wrong; anything else is.
 bool is_lost(ErrorCode code) {
     return code == ErrorCode::kUnknownMemberId || code == ErrorCode::kIllegalGeneration ||
-           code == ErrorCode::kFencedInstanceId;
+           code == ErrorCode::kFencedInstanceId || code == ErrorCode::kFencedMemberEpoch ||
+           code == ErrorCode::kGroupIdNotFound;
 }
 
 bool is_later(ErrorCode code) {
     return code == ErrorCode::kCoordinatorLoadInProgress ||
            code == ErrorCode::kCoordinatorNotAvailable || code == ErrorCode::kNotCoordinator ||
-           code == ErrorCode::kRebalanceInProgress;
+           code == ErrorCode::kRebalanceInProgress || code == ErrorCode::kStaleMemberEpoch ||
+           code == ErrorCode::kUnreleasedInstanceId;
 }
 
-/// True when all is well. Otherwise the member has drawn the consequences.
+}  // namespace
+
 bool look_at(Member& self, ErrorCode code, std::string_view what) {
     if (code == ErrorCode::kNone) return true;
     if (is_lost(code)) {
@@ -124,7 +67,60 @@ Task<bool> find_coordinator(Member& self) {
     co_return reply&& look_at(self, reply->message.coordinators.at(0).error_code, "a coordinator");
 }
 
+namespace {
+
+/// What classic members of a group say that may change its protocol.
+Buffer embedded(const protocol::ConsumerProtocolSubscription& subscription) {
+    protocol::Writer writer;
+    writer.write(protocol::ConsumerProtocolSubscription::kHighestVersion);
+    const auto encoded =
+        subscription.encode(writer, protocol::ConsumerProtocolSubscription::kHighestVersion);
+    DLOG_ASSERT(encoded.has_value());
+    return writer.take();
+}
+
+Buffer subscription_of(const GroupPlan& plan) {
+    if (plan.kind == GroupKind::kClassic) return Buffer::copy_of(as_bytes(plan.group));
+    protocol::ConsumerProtocolSubscription subscription;
+    subscription.topics.push_back(plan.topic);
+    return embedded(subscription);
+}
+
+Buffer encode_part(const GroupPlan& plan, const std::vector<std::int32_t>& partitions) {
+    if (plan.kind == GroupKind::kClassic) {
+        return Buffer::copy_of(
+            as_bytes(std::string(partitions.begin(), partitions.end())));  // one byte for each
+    }
+    protocol::ConsumerProtocolAssignment assignment;
+    assignment.assigned_partitions.push_back({.topic = plan.topic, .partitions = partitions});
+    protocol::Writer writer;
+    writer.write(protocol::ConsumerProtocolAssignment::kHighestVersion);
+    const auto encoded =
+        assignment.encode(writer, protocol::ConsumerProtocolAssignment::kHighestVersion);
+    DLOG_ASSERT(encoded.has_value());
+    return writer.take();
+}
+
+std::vector<std::int32_t> decode_part(Member& self, ByteView bytes) {
+    if (self.plan.kind == GroupKind::kClassic) return {bytes.begin(), bytes.end()};
+    if (bytes.empty()) return {};
+    protocol::Reader reader(bytes);
+    std::int16_t version = 0;
+    reader.read(version);
+    auto assignment = protocol::ConsumerProtocolAssignment::decode(reader, version);
+    if (!reader.ok() || !assignment) {
+        self.clients.history.fail("a member was given an assignment that is none");
+        return {};
+    }
+    std::vector<std::int32_t> partitions;
+    for (const auto& topic : assignment->assigned_partitions) {
+        partitions.insert(partitions.end(), topic.partitions.begin(), topic.partitions.end());
+    }
+    return partitions;
+}
+
 Task<bool> join(Member& self) {
+    self.release_all();
     protocol::JoinGroupRequest request;
     request.group_id = self.plan.group;
     request.session_timeout_ms = kSessionTimeoutMs;
@@ -132,7 +128,8 @@ Task<bool> join(Member& self) {
     request.member_id = self.id;
     request.group_instance_id = self.instance_id();
     request.protocol_type = "consumer";
-    request.protocols.push_back({.name = "range", .metadata = as_bytes(self.plan.group)});
+    const Buffer subscription = subscription_of(self.plan);
+    request.protocols.push_back({.name = "range", .metadata = subscription.view()});
     const auto reply = co_await Wire::call(self.wire, 9, std::move(request));
     if (!reply) {
         lose(self);
@@ -146,6 +143,7 @@ Task<bool> join(Member& self) {
     if (!look_at(self, joined.error_code, "a join")) co_return false;
     self.id = joined.member_id;
     self.generation = joined.generation_id;
+    self.groups.has_epoch(self.plan.group, self.id, self.generation);
     self.followers.clear();
     if (joined.leader == self.id && !joined.skip_assignment) {
         for (const auto& member : joined.members) self.followers.push_back(member.member_id);
@@ -153,12 +151,14 @@ Task<bool> join(Member& self) {
     co_return true;
 }
 
-/// The leader deals the partitions out: one byte for each in a member's assignment.
+/// The leader deals the partitions out.
 Task<bool> sync(Member& self) {
-    std::vector<std::string> parts(self.followers.size());
-    for (std::int32_t at = 0; at < self.plan.partitions && !parts.empty(); ++at) {
-        parts[static_cast<std::size_t>(at) % parts.size()] += static_cast<char>(at);
+    std::vector<std::vector<std::int32_t>> dealt(self.followers.size());
+    for (std::int32_t at = 0; at < self.plan.partitions && !dealt.empty(); ++at) {
+        dealt[static_cast<std::size_t>(at) % dealt.size()].push_back(at);
     }
+    std::vector<Buffer> parts;
+    for (const auto& partitions : dealt) parts.push_back(encode_part(self.plan, partitions));
     protocol::SyncGroupRequest request;
     request.group_id = self.plan.group;
     request.generation_id = self.generation;
@@ -166,28 +166,34 @@ Task<bool> sync(Member& self) {
     request.group_instance_id = self.instance_id();
     for (std::size_t i = 0; i < parts.size(); ++i) {
         request.assignments.push_back(
-            {.member_id = self.followers[i], .assignment = as_bytes(parts[i])});
+            {.member_id = self.followers[i], .assignment = parts[i].view()});
     }
+    const Instant sent = self.now();
     const auto reply = co_await Wire::call(self.wire, 4, std::move(request));
     if (!reply) {
         lose(self);
         co_return false;
     }
     if (!look_at(self, reply->message.error_code, "a sync")) co_return false;
-    self.positions.clear();
-    for (const std::uint8_t partition : reply->message.assignment) {
-        self.positions.emplace(partition, -1);
+    for (const std::int32_t partition : decode_part(self, reply->message.assignment)) {
+        self.positions.emplace(partition, std::nullopt);
         // One that takes a static member's place takes its part (KIP-345).
         self.groups.owns(self.plan.group, self.generation, partition,
                          self.instance_id().value_or(self.id));
     }
+    self.renew(sent);
     co_return true;
 }
 
-protocol::OffsetFetchRequest fetch_request(const GroupPlan& plan) {
+protocol::OffsetFetchRequest fetch_request(const Member& self) {
+    const GroupPlan& plan = self.plan;
     protocol::OffsetFetchRequest request;
     auto& group = request.groups.emplace_back();
     group.group_id = plan.group;
+    if (self.is_consumer) {
+        group.member_id = self.id;
+        group.member_epoch = self.generation;
+    }
     auto& topic = group.topics.emplace().emplace_back();
     topic.name = plan.topic;
     for (std::int32_t at = 0; at < plan.partitions; ++at) topic.partition_indexes.push_back(at);
@@ -202,7 +208,7 @@ Task<std::optional<std::vector<Committed>>> fetch_offsets(Member& self) {
     for (std::int32_t at = 0; at < self.plan.partitions; ++at) {
         floors.push_back(self.groups.floor_of(self.plan.group, at));
     }
-    auto reply = co_await Wire::call(self.wire, 8, fetch_request(self.plan));
+    auto reply = co_await Wire::call(self.wire, 9, fetch_request(self));
     if (!reply) {
         lose(self);
         co_return std::nullopt;
@@ -217,12 +223,16 @@ Task<std::optional<std::vector<Committed>>> fetch_offsets(Member& self) {
     co_return found;
 }
 
+}  // namespace
+
 Task<bool> begin_at_offsets(Member& self) {
+    const auto is_known = [](const auto& each) { return each.second.has_value(); };
+    if (std::ranges::all_of(self.positions, is_known)) co_return true;
     const auto found = co_await fetch_offsets(self);
     if (!found) co_return false;
     for (const Committed& one : *found) {
         const auto own = self.positions.find(one.partition_index);
-        if (own != self.positions.end()) own->second = one.committed_offset;
+        if (own != self.positions.end() && !own->second) own->second = one.committed_offset;
     }
     co_return true;
 }
@@ -235,13 +245,17 @@ Task<bool> commit(Member& self) {
     request.group_instance_id = self.instance_id();
     auto& topic = request.topics.emplace_back();
     topic.name = self.plan.topic;
-    std::map<std::int32_t, std::int64_t> next = self.positions;
+    auto next = self.positions;
     for (auto& [partition, offset] : next) {
-        offset += self.random.between(1, 100);
-        topic.partitions.push_back(
-            {.partition_index = partition, .committed_offset = offset, .committed_metadata = ""});
+        if (!offset) continue;
+        *offset += self.random.between(1, 100);
+        const bool is_less = self.clients.canary == Canary::kCommitsLess;
+        topic.partitions.push_back({.partition_index = partition,
+                                    .committed_offset = *offset - (is_less ? 1 : 0),
+                                    .committed_metadata = ""});
     }
-    const auto reply = co_await Wire::call(self.wire, 8, std::move(request));
+    if (topic.partitions.empty()) co_return true;
+    const auto reply = co_await Wire::call(self.wire, 9, std::move(request));
     if (!reply) {
         lose(self);
         co_return false;
@@ -249,11 +263,13 @@ Task<bool> commit(Member& self) {
     for (const auto& one : reply->message.topics.at(0).partitions) {
         if (!look_at(self, one.error_code, "a commit")) co_return false;
         self.groups.acknowledged(self.plan.group, one.partition_index,
-                                 next.at(one.partition_index));
+                                 *next.at(one.partition_index));
     }
     self.positions = std::move(next);
     co_return true;
 }
+
+namespace {
 
 Task<bool> beat(Member& self) {
     protocol::HeartbeatRequest request;
@@ -261,12 +277,19 @@ Task<bool> beat(Member& self) {
     request.generation_id = self.generation;
     request.member_id = self.id;
     request.group_instance_id = self.instance_id();
+    const Instant sent = self.now();
     const auto reply = co_await Wire::call(self.wire, 4, std::move(request));
-    if (!reply) lose(self);
-    co_return reply&& look_at(self, reply->message.error_code, "a heartbeat");
+    if (!reply) {
+        lose(self);
+        co_return false;
+    }
+    if (!look_at(self, reply->message.error_code, "a heartbeat")) co_return false;
+    self.renew(sent);
+    co_return true;
 }
 
 Task<void> leave(Member& self) {
+    self.release_all();
     protocol::LeaveGroupRequest request;
     request.group_id = self.plan.group;
     request.members.push_back({.member_id = self.id, .group_instance_id = self.instance_id()});
@@ -275,15 +298,17 @@ Task<void> leave(Member& self) {
     self.forget();
 }
 
-/// A generation from its beginning to what ends it.
+}  // namespace
+
 Task<void> live_one_generation(Member& self) {
     if (!co_await join(self)) co_return;
     if (!co_await sync(self)) co_return;
     if (!co_await begin_at_offsets(self)) co_return;
-    while (self.clients.is_producing) {
+    const std::uint64_t beats = self.plan.kind == GroupKind::kMixed ? 30 : 100;
+    while (self.goes_on()) {
         co_await port::sleep_for(self.clients.ports.clock,
                                  milliseconds(self.random.between(2, 120)));
-        if (self.random.chance(1, 100)) {
+        if (self.clients.is_producing && self.random.chance(1, beats)) {
             if (self.random.chance(1, 2)) co_await leave(self);
             self.wire.drop();
             self.forget();
@@ -296,16 +321,21 @@ Task<void> live_one_generation(Member& self) {
     }
 }
 
-}  // namespace
-
 Task<void> be_member(Clients& clients, GroupHistory& groups, GroupPlan plan) {
     ++clients.busy_producers;
     Member self(clients, groups, std::move(plan));
-    while (clients.is_producing) {
-        if (co_await find_coordinator(self)) co_await live_one_generation(self);
+    while (self.goes_on()) {
+        // Who is none any more may come back as another.
+        if (self.id.empty()) {
+            self.is_consumer = self.plan.kind == GroupKind::kConsumer ||
+                               (self.plan.kind == GroupKind::kMixed && self.random.chance(1, 2));
+        }
+        if (co_await find_coordinator(self)) {
+            co_await (self.is_consumer ? live_as_consumer(self) : live_one_generation(self));
+        }
         co_await port::sleep_for(clients.ports.clock, kRetryPause);
     }
-    if (!self.id.empty()) co_await leave(self);
+    if (!self.id.empty()) co_await (self.is_consumer ? leave_as_consumer(self) : leave(self));
     --clients.busy_producers;
 }
 

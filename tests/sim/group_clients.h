@@ -1,54 +1,42 @@
-/// Members of consumer groups in a simulated run, and the rules that groups must keep.
-///
-/// The rules, for each group:
-/// 1. No partition is given to two members of one generation.
-/// 2. What a group is told to have committed is never below what it was acknowledged before.
+/// Members of consumer groups in a simulated run: of classic groups, of the consumer protocol
+/// (KIP-848), and of groups that go from one to the other and back.
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <string>
-#include <tuple>
 
 #include "clients.h"
+#include "group_history.h"
 #include "port/task.h"
 
 namespace dlog::simtest {
 
-class GroupHistory {
-  public:
-    explicit GroupHistory(History& history) : history_(history) {}
-
-    /// A member learned its part of a generation.
-    void owns(const std::string& group, std::int32_t generation, std::int32_t partition,
-              const std::string& member);
-    /// A commit was acknowledged.
-    void acknowledged(const std::string& group, std::int32_t partition, std::int64_t offset);
-    /// What a fetch that is sent now must find at least; -1 for none.
-    [[nodiscard]] std::int64_t floor_of(const std::string& group, std::int32_t partition) const;
-    void fetched(const std::string& group, std::int32_t partition, std::int64_t offset,
-                 std::int64_t floor);
-    [[nodiscard]] std::uint64_t commits() const { return commits_; }
-
-  private:
-    History& history_;
-    std::map<std::tuple<std::string, std::int32_t, std::int32_t>, std::string> owners_;
-    std::map<std::pair<std::string, std::int32_t>, std::int64_t> acknowledged_;
-    std::uint64_t commits_ = 0;
+enum class GroupKind : std::uint8_t {
+    kClassic,   ///< what its members say means nothing to the coordinator
+    kConsumer,  ///< the coordinator assigns
+    kMixed,     ///< each member speaks the one protocol or the other, and changes now and then
 };
 
 struct GroupPlan {
     std::string group;
+    GroupKind kind = GroupKind::kClassic;
     /// A topic that is there, and how many partitions it has.
     std::string topic;
+    TopicId topic_id;
     std::int32_t partitions = 1;
     std::uint64_t seed = 0;
+    /// Who it is in the run, whatever ids it gets.
+    std::string name;
     /// Not empty: a static member (KIP-345).
     std::string instance_id;
 };
 
+/// The coordinator waits at least so long for a member that it does not hear of.
+inline constexpr std::int32_t kSessionTimeoutMs = 2500;
+inline constexpr std::int32_t kRebalanceTimeoutMs = 2000;
+
 /// Joins, takes its part, commits ever higher offsets, vanishes now and then and comes back; leaves
-/// when the clients stop producing.
+/// when the clients stop producing and every partition has its owner.
 port::Task<void> be_member(Clients& clients, GroupHistory& groups, GroupPlan plan);
 
 /// Fetches all of the group's offsets once and checks them; one of the readings that are missing.

@@ -52,6 +52,11 @@ void History::attempt(LogId log, RecordName first, std::uint32_t count, bool is_
     DLOG_ASSERT(first.number <= producing.attempted, first.number, producing.attempted);
     producing.attempted = std::max(producing.attempted, first.number + count);
     producing.is_idempotent = is_idempotent;
+    producing.is_placed.resize(producing.attempted);
+}
+
+void History::place(LogState& state, RecordName name) {
+    state.producers[name.producer].is_placed.at(name.number) = true;
 }
 
 void History::acknowledged(LogId log, RecordName first, std::uint32_t count,
@@ -62,6 +67,7 @@ void History::acknowledged(LogId log, RecordName first, std::uint32_t count,
     for (std::uint32_t at = 0; at < count; ++at) {
         const std::int64_t offset = base_offset + at;
         const RecordName name{first.producer, first.number + at};
+        place(state, name);
         const auto [known, is_new] = state.acknowledged.emplace(offset, name);
         if (!is_new && known->second != name) {
             complain(state, offset,
@@ -84,6 +90,7 @@ void History::seen(LogId log, std::int64_t offset, std::optional<RecordName> nam
         return complain(state, offset, text_of(*name) + " was served, which nobody wrote here");
     }
     if (may_lose(state)) return;
+    place(state, *name);
     const auto acknowledged = state.acknowledged.find(offset);
     if (acknowledged != state.acknowledged.end() && acknowledged->second != *name) {
         return complain(state, offset,
@@ -124,12 +131,27 @@ void History::deleted(LogId log, std::int64_t offset) {
     logs_[log].deleted_start = std::max(logs_[log].deleted_start, offset);
 }
 
+void History::node_died() {
+    ++deaths_;
+    for (LogState& log : logs_) {
+        log.dropped_tombstones.clear();
+        log.known_start = log.deleted_start;
+    }
+}
+
 void History::unsynced_lost() {
+    ++losses_;
     for (LogState& log : logs_) {
         if (!log.rules.is_cached) continue;
+        std::map<std::int64_t, RecordName> known = std::move(log.acknowledged);
+        known.merge(log.seen);
+        if (!known.empty()) log.before_losses.push_back(std::move(known));
         log.acknowledged.clear();
         log.seen.clear();
         log.seen_at.clear();
+        for (auto& [number, producing] : log.producers) {
+            producing.is_placed.assign(producing.attempted, false);
+        }
     }
 }
 
@@ -138,16 +160,60 @@ void History::set_unsynced_at_risk(bool is_at_risk) {
     is_unsynced_at_risk_ = is_at_risk;
 }
 
+History::Reading History::begin_reading(LogId log) const {
+    const LogState& state = logs_[log];
+    Reading reading;
+    reading.known_start = state.known_start;
+    for (const auto* known : {&state.acknowledged, &state.seen}) {
+        if (known->empty()) continue;
+        reading.known_end = std::max(reading.known_end, known->rbegin()->first + 1);
+    }
+    reading.losses = losses_;
+    reading.deaths = deaths_;
+    reading.dropped_tombstones = state.dropped_tombstones;
+    return reading;
+}
+
+bool History::is_void(LogId log, const Reading& reading) const {
+    const LogState& state = logs_[log];
+    return state.rules.is_cached && (may_lose(state) || reading.losses != losses_);
+}
+
 void History::check_reading(LogId log, const Reading& reading) {
     LogState& state = logs_[log];
-    if (!state.rules.may_drop_old && reading.log_start_offset > state.asked_start) {
-        complain(state, reading.log_start_offset, "the log starts here, without retention");
-    }
-    if (reading.log_start_offset < state.deleted_start) {
-        complain(state, reading.log_start_offset, "the log starts here, where it was deleted");
-    }
+    if (is_void(log, reading)) return;
+    check_bounds(state, reading);
     for (const auto& [offset, name] : reading.records) seen(log, offset, name);
-    if (state.rules.key_count > 0) return check_compacted(state, reading);
+    if (state.rules.key_count > 0) {
+        check_compacted(state, reading);
+    } else {
+        check_dense(state, reading);
+        check_only_suffix_lost(state, reading);
+    }
+    check_order(state, reading);
+}
+
+void History::check_bounds(LogState& state, const Reading& reading) {
+    const std::int64_t start = reading.log_start_offset;
+    if (!state.rules.may_drop_old && start > state.asked_start) {
+        complain(state, start, "the log starts here, without retention");
+    }
+    if (start < state.deleted_start) {
+        complain(state, start, "the log starts here, where it was deleted");
+    }
+    if (start < reading.known_start && reading.deaths == deaths_) {
+        complain(state, start,
+                 "the log starts here, after it started at " + std::to_string(reading.known_start));
+    }
+    if (reading.deaths == deaths_) state.known_start = std::max(state.known_start, start);
+    if (reading.end_offset < reading.known_end) {
+        complain(
+            state, reading.end_offset,
+            "the log ends here, with known records up to " + std::to_string(reading.known_end - 1));
+    }
+}
+
+void History::check_dense(const LogState& state, const Reading& reading) {
     for (std::int64_t offset = reading.log_start_offset; offset < reading.end_offset; ++offset) {
         if (!reading.records.contains(offset) && !state.is_damaged(offset)) {
             complain(state, offset, "missing, with records before and after");
@@ -156,16 +222,37 @@ void History::check_reading(LogId log, const Reading& reading) {
     for (const auto* known : {&state.acknowledged, &state.seen}) {
         const char* what = known == &state.acknowledged ? " was acknowledged" : " was read before";
         for (const auto& [offset, name] : *known) {
-            if (offset < reading.log_start_offset || state.is_damaged(offset)) continue;
+            if (offset < reading.log_start_offset || offset >= reading.end_offset) continue;
             const auto found = reading.records.find(offset);
-            if (found == reading.records.end()) {
-                complain(state, offset, text_of(name) + what + " and is lost");
-            } else if (found->second != name) {
+            if (state.is_damaged(offset) || found == reading.records.end()) continue;
+            if (found->second != name) {
                 complain(state, offset, text_of(name) + what + ", now " + text_of(found->second));
             }
         }
     }
-    check_order(state, reading);
+}
+
+/// Of what was known before a loss, nothing may be there behind the first that is not.
+void History::check_only_suffix_lost(const LogState& state, const Reading& reading) {
+    std::map<RecordName, std::int64_t> places;
+    if (!state.before_losses.empty()) {
+        for (const auto& [offset, name] : reading.records) places.emplace(name, offset);
+    }
+    for (const auto& before : state.before_losses) {
+        std::int64_t first_lost = -1;
+        for (const auto& [offset, name] : before) {
+            if (offset < reading.log_start_offset || state.is_damaged(offset)) continue;
+            const auto place = places.find(name);
+            if (place == places.end()) {
+                if (first_lost < 0) first_lost = offset;
+            } else if (place->second != offset) {
+                complain(state, place->second,
+                         text_of(name) + " is here after a loss, where it was not before");
+            } else if (first_lost >= 0) {
+                complain(state, offset, text_of(name) + " is behind one that was lost");
+            }
+        }
+    }
 }
 
 /// What took a record's place may have been damaged since: adds what is known of it to `latest`,
@@ -189,11 +276,37 @@ std::int64_t History::note_damaged(const LogState& state,
     return unknown_to;
 }
 
+History::Unplaced History::unplaced_keys(const LogState& state) {
+    Unplaced result;
+    for (const auto& [producer, producing] : state.producers) {
+        for (std::uint64_t number = 0; number < producing.attempted; ++number) {
+            if (producing.is_placed[number]) continue;
+            const RecordName name{producer, number};
+            const std::uint32_t key = key_of(name, state.rules.key_count);
+            result.keys.insert(key);
+            if (is_tombstone(name, state.rules.key_count)) result.deleted_keys.insert(key);
+        }
+    }
+    return result;
+}
+
 /// Every record that is known and not there any more is out of date.
-void History::check_compacted(const LogState& state, const Reading& reading) {
+void History::check_compacted(LogState& state, const Reading& reading) {
     const std::uint32_t key_count = state.rules.key_count;
+    const Unplaced unplaced = unplaced_keys(state);
     std::map<std::uint32_t, std::int64_t> latest;
+    std::map<std::uint32_t, std::int64_t> deleted;
     for (const auto& [offset, name] : reading.records) latest[key_of(name, key_count)] = offset;
+    for (const auto* known : {&state.acknowledged, &state.seen}) {
+        for (const auto& [offset, name] : *known) {
+            // What came behind the reading's end may have been reason enough.
+            std::int64_t& last = latest.try_emplace(key_of(name, key_count), -1).first->second;
+            if (offset >= reading.end_offset) last = std::max(last, offset);
+            if (!is_tombstone(name, key_count)) continue;
+            std::int64_t& end = deleted.try_emplace(key_of(name, key_count), -1).first->second;
+            end = std::max(end, offset);
+        }
+    }
     const std::int64_t damaged_to = note_damaged(state, latest);
     for (const auto* known : {&state.acknowledged, &state.seen}) {
         for (const auto& [offset, name] : *known) {
@@ -202,18 +315,47 @@ void History::check_compacted(const LogState& state, const Reading& reading) {
                 continue;
             }
             const auto found = reading.records.find(offset);
-            if (found != reading.records.end() && found->second != name) {
+            if (found != reading.records.end()) {
+                if (found->second == name) continue;
                 complain(state, offset, text_of(name) + " is now " + text_of(found->second));
             }
             const std::uint32_t key = key_of(name, key_count);
-            const bool is_deleted = state.rules.drops_tombstones && may_be_deleted(key);
-            if (found != reading.records.end() || is_deleted) continue;
-            const auto later = latest.find(key);
-            if (later != latest.end() && later->second > offset) continue;
+            if (latest.at(key) > offset) continue;
+            if (reading.is_among_writers && unplaced.keys.contains(key)) continue;
+            const auto end = deleted.find(key);
+            const bool is_deleted = unplaced.deleted_keys.contains(key) ||
+                                    (end != deleted.end() && end->second >= offset);
+            if (state.rules.drops_tombstones && is_deleted) continue;
             complain(state, offset, text_of(name) + " is lost, the latest of its key");
         }
     }
-    check_order(state, reading);
+    check_deleted(state, reading, damaged_to);
+}
+
+/// A reading takes time, in which a deleted value and then what deleted it may go. So only what an
+/// earlier reading did not find any more tells of values that are back.
+void History::check_deleted(LogState& state, const Reading& reading, std::int64_t damaged_to) {
+    const std::uint32_t key_count = state.rules.key_count;
+    for (const auto& [offset, name] : reading.records) {
+        const auto dropped = reading.dropped_tombstones.find(key_of(name, key_count));
+        if (dropped == reading.dropped_tombstones.end() || reading.deaths != deaths_) continue;
+        if (offset >= dropped->second || reading.records.contains(dropped->second)) continue;
+        complain(state, offset,
+                 text_of(name) + " is there, but not what deleted it at offset " +
+                     std::to_string(dropped->second));
+    }
+    for (const auto* known : {&state.acknowledged, &state.seen}) {
+        for (const auto& [offset, name] : *known) {
+            if (!is_tombstone(name, key_count) || offset < reading.log_start_offset ||
+                offset >= reading.end_offset || offset < damaged_to || state.is_damaged(offset) ||
+                reading.records.contains(offset)) {
+                continue;
+            }
+            std::int64_t& last =
+                state.dropped_tombstones.try_emplace(key_of(name, key_count), -1).first->second;
+            last = std::max(last, offset);
+        }
+    }
 }
 
 void History::check_order(const LogState& state, const Reading& reading) {

@@ -7,8 +7,8 @@
 #include "base/assert.h"
 #include "base/random.h"
 #include "batches.h"
-#include "disk_faults.h"
 #include "eager_disk.h"
+#include "fault_run.h"
 #include "history.h"
 #include "port/clock.h"
 #include "port/spawn.h"
@@ -25,8 +25,6 @@ using port::Task;
 using replication::Admitted;
 using replication::PartitionPtr;
 using replication::ReadRequest;
-
-constexpr Duration kConvergeLimit = seconds(600);
 
 /// A batch on its way: sent again after every failure until it is acknowledged.
 struct Outgoing {
@@ -57,7 +55,8 @@ struct PartitionState {
 
 /// Everything about the run that is not in the world.
 struct Plan {
-    History history;
+    explicit Plan(History& run_history) : history(run_history) {}
+    History& history;
     std::vector<PartitionState> partitions;
     std::vector<ProducerState> producers;
     replication::ShardConfig shard;
@@ -67,7 +66,7 @@ struct Plan {
 };
 
 /// The node: a shard on its host's only core, with its clients beside it.
-class PartitionNode final : public sim::Program {
+class PartitionNode final : public NodeProgram {
   public:
     PartitionNode(sim::Host& host, Plan& plan)
         : host_(host),
@@ -86,12 +85,12 @@ class PartitionNode final : public sim::Program {
         ports_.spawn.spawn(open_all(*this));
     }
 
-    [[nodiscard]] bool is_open() const { return is_open_; }
-    [[nodiscard]] bool has_stopped() const { return has_stopped_; }
+    [[nodiscard]] bool is_ready() const override { return is_open_; }
+    [[nodiscard]] bool has_stopped() const override { return has_stopped_; }
     [[nodiscard]] std::uint64_t compacted_records() const {
         return shard_.metrics().cleaner_removed_records;
     }
-    void stop() { ports_.spawn.spawn(stop_shard(*this)); }
+    void stop_soon() override { ports_.spawn.spawn(stop_shard(*this)); }
     /// Reads every partition whole and checks it.
     void read_all() {
         plan_.readings_missing = opened_.size();
@@ -304,7 +303,7 @@ class PartitionNode final : public sim::Program {
 
     static Task<void> read_whole(PartitionNode& self, std::size_t at) {
         const LogId log = self.plan_.partitions[at].log;
-        History::Reading reading;
+        History::Reading reading = self.plan_.history.begin_reading(log);
         reading.log_start_offset = self.opened_[at]->log_start_offset().value;
         reading.end_offset = self.opened_[at]->high_watermark().value;
         std::int64_t offset = reading.log_start_offset;
@@ -412,159 +411,54 @@ void make_plan(Plan& plan, Random& random) {
     }
 }
 
-class PartitionRun {
+class PartitionLevel final : public Level {
   public:
-    explicit PartitionRun(const RunOptions& options)
-        : random_(options.seed ^ 0x9a7717104ULL), world_(options.seed, world_options(options)) {
+    explicit PartitionLevel(const RunOptions& options) : Level(options.seed ^ 0x9a7717104ULL) {
         plan_.canary = options.canary;
-        make_plan(plan_, random_);
-        host_ = &world_.add_host("node");
-        host_->disk().is_traced = options.is_traced;
+        make_plan(plan_, random);
+    }
+
+    Stage set_up(sim::World& world, const RunOptions& /*options*/) override {
+        host_ = &world.add_host("node");
         host_->boot(
             [this](sim::Host& host) { return std::make_unique<PartitionNode>(host, plan_); });
+        return {.nodes = {host_}, .others = {}};
     }
 
-    RunResult run() {
-        const std::uint64_t rounds = 3 + random_.below(6);
-        for (std::uint64_t round = 0; round < rounds && plan_.history.failures().empty(); ++round) {
-            world_.run_for(milliseconds(random_.between(5, 600)));
-            disturb();
-        }
-        converge();
-        RunResult result;
-        result.hash = world_.hash();
-        result.effects = world_.effects();
-        result.failures = plan_.history.failures();
-        if (!result.failures.empty()) result.last_lines = world_.last_lines(20);
-        result.acknowledged_records = plan_.history.acknowledged_records();
-        result.seen_records = plan_.history.seen_records();
-        result.corrupt_refusals = plan_.history.corrupt_refusals();
-        result.crashes = crashes_;
-        result.compacted_records = compacted_records_;
-        return result;
+    void stop_writing() override { plan_.is_producing = false; }
+    [[nodiscard]] bool is_quiet() const override {
+        return std::ranges::all_of(plan_.producers, [](const ProducerState& producer) {
+            return producer.unacknowledged.empty();
+        });
     }
+
+    void begin_readings() override { static_cast<PartitionNode&>(*host_->program()).read_all(); }
+    [[nodiscard]] bool are_readings_done() const override { return plan_.readings_missing == 0; }
+
+    void node_ends(NodeProgram& node) override {
+        compacted_records_ += static_cast<PartitionNode&>(node).compacted_records();
+    }
+    std::pair<std::string, LogId> any_partition(sim::Host& /*node*/) override {
+        const PartitionState& state = plan_.partitions[random.below(plan_.partitions.size())];
+        return {state.folder, state.log};
+    }
+
+    [[nodiscard]] std::uint64_t compacted_records() const { return compacted_records_; }
 
   private:
-    static sim::Options world_options(const RunOptions& options) {
-        sim::Options world;
-        world.is_traced = options.is_traced;
-        return world;
-    }
-    [[nodiscard]] PartitionNode& node() { return static_cast<PartitionNode&>(*host_->program()); }
-
-    void restart_after(bool is_power_loss) {
-        ++crashes_;
-        compacted_records_ += node().compacted_records();
-        tell(is_power_loss ? "FAULT: the power goes" : "FAULT: the process is killed");
-        if (is_power_loss) {
-            world_.crash(*host_);
-        } else {
-            world_.kill(*host_);
-        }
-        // At rest: what was read before would still be right in the system's cache.
-        if (is_power_loss && random_.chance(1, 3)) flip();
-        world_.run_for(milliseconds(random_.between(0, 50)));
-        world_.restart(*host_);
-    }
-
-    void stop_cleanly() {
-        if (!node().is_open()) return;
-        tell("FAULT: a clean stop");
-        node().stop();
-        if (!world_.run_until([this] { return node().has_stopped(); }, kConvergeLimit)) {
-            plan_.history.fail("a clean stop did not end");
-        }
-        compacted_records_ += node().compacted_records();
-        world_.kill(*host_);
-        world_.restart(*host_);
-    }
-
-    /// Between the node's own lines, so that a trace shows what it reacts to.
-    void tell(std::string_view what) { host_->log().info(what); }
-
-    void disturb() {
-        switch (random_.below(10)) {
-            case 0:
-            case 1:
-            case 2:
-            case 3:
-                restart_after(true);
-                break;
-            case 4:
-                restart_after(false);
-                break;
-            case 5:
-                heal();
-                stop_cleanly();
-                break;
-            case 6:
-            case 7:
-                heal();
-                break;
-            default:
-                tell(inflict_disk_fault(world_, *host_, random_));
-                break;
-        }
-    }
-
-    void heal() {
-        tell("FAULT: all faults end");
-        world_.heal();
-        host_->disk().options.sync = sim::DiskOptions().sync;
-    }
-
-    void flip() {
-        const PartitionState& state = plan_.partitions[random_.below(plan_.partitions.size())];
-        const BatchAt batch = flip_in_sealed_segment(*host_, random_, state.folder);
-        if (batch.size_bytes == 0) return;
-        host_->log().info("FAULT: a bit flips", {{"folder", state.folder},
-                                                 {"from_offset", batch.first_offset},
-                                                 {"to_offset", batch.last_offset}});
-        plan_.history.damaged(state.log, batch.first_offset, batch.last_offset);
-    }
-
-    void read_all_whole() {
-        if (!world_.run_until([this] { return node().is_open(); }, kConvergeLimit)) {
-            plan_.history.fail("the healed node did not open its partitions");
-            return;
-        }
-        node().read_all();
-        if (!world_.run_until([this] { return plan_.readings_missing == 0; }, kConvergeLimit)) {
-            plan_.history.fail("the last reading did not end");
-        }
-    }
-
-    void converge() {
-        heal();
-        plan_.is_producing = false;
-        const auto is_quiet = [this] {
-            return node().is_open() &&
-                   std::all_of(plan_.producers.begin(), plan_.producers.end(),
-                               [](const ProducerState& p) { return p.unacknowledged.empty(); });
-        };
-        if (plan_.history.failures().empty() && !world_.run_until(is_quiet, kConvergeLimit)) {
-            plan_.history.fail("the healed node did not acknowledge everything");
-        }
-        read_all_whole();
-        restart_after(true);
-        read_all_whole();
-        stop_cleanly();
-        read_all_whole();
-    }
-
-    Random random_;
-    Plan plan_;
-    sim::World world_;
+    Plan plan_{history};
     sim::Host* host_ = nullptr;
-    std::uint64_t crashes_ = 0;
     std::uint64_t compacted_records_ = 0;
 };
 
 }  // namespace
 
 RunResult run_partitions(const RunOptions& options) {
-    PartitionRun run(options);
-    return run.run();
+    PartitionLevel level(options);
+    FaultRun run(options, level);
+    RunResult result = run.run();
+    result.compacted_records = level.compacted_records();
+    return result;
 }
 
 }  // namespace dlog::simtest

@@ -12,6 +12,12 @@ enum class Canary : std::uint8_t {
     kNone,
     kAcknowledgesBeforeFlush,  ///< its syncs return at once and are done later
     kKeysCollide,              ///< compaction takes different keys for one
+    kDropsTombstones,          ///< compaction removes them without delay, against the rules
+    kStartGoesBack,            ///< clients are told of a log's first start for ever
+    kKeepsRevoked,             ///< members say that they gave up partitions, and keep them
+    kEpochsGoBack,             ///< members hear an epoch again that is gone by
+    kCommitsLess,              ///< members commit less than they believe
+    kLosesMiddle,              ///< a loss of power takes a batch and not what is behind it
 };
 
 struct RunOptions {

@@ -2,10 +2,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <iterator>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -106,6 +108,7 @@ Totals run_share(const Arguments& arguments, std::uint64_t job) {
     Totals totals;
     for (std::uint64_t at = job; at < arguments.seed_count; at += arguments.jobs) {
         run_seed(arguments, arguments.first_seed + at, totals);
+        if (arguments.expects_failure && totals.failed_seeds > 0) break;
     }
     return totals;
 }
@@ -172,7 +175,26 @@ int run_all(const Arguments& arguments) {
 
 constexpr std::string_view kUsage =
     "usage: sim_seeds [--seed N | --seeds FIRST COUNT] [--level node|partitions] [--jobs N]\n"
-    "                 [--trace [--twice]] [--canary none|flush|tail|keys] [--expect-failure]\n";
+    "                 [--trace [--twice]] [--expect-failure]\n"
+    "                 [--canary "
+    "none|flush|tail|keys|tombstones|start|middle|revoked|epochs|commits]\n";
+
+struct NamedCanary {
+    std::string_view name;
+    Canary canary;
+};
+constexpr NamedCanary kCanaries[] = {
+    {"none", Canary::kNone},
+    {"flush", Canary::kAcknowledgesBeforeFlush},
+    {"tail", Canary::kNone},
+    {"keys", Canary::kKeysCollide},
+    {"tombstones", Canary::kDropsTombstones},
+    {"start", Canary::kStartGoesBack},
+    {"middle", Canary::kLosesMiddle},
+    {"revoked", Canary::kKeepsRevoked},
+    {"epochs", Canary::kEpochsGoBack},
+    {"commits", Canary::kCommitsLess},
+};
 
 bool parse(int count, char** words, Arguments& arguments) {
     for (int at = 1; at < count; ++at) {
@@ -200,10 +222,10 @@ bool parse(int count, char** words, Arguments& arguments) {
             arguments.level = words[++at];
         } else if (word == "--canary") {
             const std::string_view name = words[++at];
-            if (name == "flush") arguments.canary = Canary::kAcknowledgesBeforeFlush;
             arguments.needs_trusting_storage = name == "tail";
-            if (name == "keys") arguments.canary = Canary::kKeysCollide;
-            if (name != "flush" && name != "tail" && name != "keys" && name != "none") return false;
+            const auto found = std::ranges::find(kCanaries, name, &NamedCanary::name);
+            if (found == std::end(kCanaries)) return false;
+            arguments.canary = found->canary;
         } else {
             return false;
         }

@@ -159,7 +159,7 @@ def seeds(level: str, count: int) -> Outcome:
 def canary(name: str, count: int) -> Outcome:
     """A build with a planted bug must be caught, or the checkers see nothing."""
     program = BUILD / "release/src/sim_seeds"
-    # Keys that collide show in compacted partitions only.
+    # Half of the partitions are compacted, and keys that collide show there only.
     level = "partitions" if name == "keys" else "node"
     words = ["--seeds", 0, count, "--level", level, "--canary", name, "--expect-failure", "--jobs", WORKERS]
     code, output = execute([program, *words], 600)
