@@ -613,26 +613,39 @@ Command bench_e2e() {
 Command top() {
     return {
         .name = "top",
-        .summary = "Show what goes on: topics, groups, how fast they move",
+        .summary = "Show what goes on: nodes, topics, groups, requests",
         .description =
-            "Prints, again and again, the topics with their records and how many are written a "
-            "second, and the\nconsumer groups with how far they are behind and how fast that grows "
-            "(below 0: shrinks). Rates are\nthose between two looks.",
-        .options = {{.name = "interval-ms",
-                     .value_name = "N",
+            "On a terminal a screen that is drawn again and again, with keys: q leaves, ? shows "
+            "the others.\nElsewhere the tables, one look below the other. Rates are those between "
+            "two looks:\n"
+            "  records/s  written, by the ends of the logs\n"
+            "  in/s       bytes written: a node's by its metrics, a topic's by how its files "
+            "grew\n"
+            "  out/s      bytes read, by a node's metrics\n"
+            "  read/s     records that consumer groups committed\n"
+            "  lag/s      how fast a group falls behind (above 0) or catches up (below)\n"
+            "in/s, out/s and cpu of nodes and the latencies of requests need --http.",
+        .options = {{.name = "interval",
+                     .letter = 'i',
+                     .value_name = "SECONDS",
                      .documentation = "Between two looks.",
-                     .default_value = "1000"},
-                    {.name = "count",
+                     .default_value = "1"},
+                    {.name = "iterations",
                      .letter = 'n',
                      .value_name = "N",
-                     .documentation = "Stop after so many; 0: never.",
+                     .documentation = "Leave after so many; 0: never.",
                      .default_value = "0"},
-                    {.name = "once", .documentation = "The same as --count 1."},
-                    json(),
+                    {.name = "http",
+                     .value_name = "[ID=]HOST:PORT",
+                     .documentation = "Where a node (--http of `dlog serve`) answers /metrics; may "
+                                      "be given several times. ID may be left out for an only "
+                                      "node.",
+                     .is_repeated = true},
+                    {.name = "json", .documentation = "Print a JSON object each time."},
                     bootstrap(),
                     timeout()},
-        .examples = {{"dlog top", "Every second, until Ctrl-C"},
-                     {"dlog top --once --json", "One look, for a program"}},
+        .examples = {{"dlog top --http 127.0.0.1:9644", "Every second, until q"},
+                     {"dlog top -n 1 --json", "One look, for a program"}},
     };
 }
 

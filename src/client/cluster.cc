@@ -124,6 +124,7 @@ port::Task<Result<ConnectionPtr>> Cluster::any_connection() {
 
 void Cluster::learn_broker(NodeId node, port::Endpoint endpoint) {
     Node& slot = node_slot(node);
+    slot.is_member = node.value >= 0;
     if (slot.endpoint == endpoint) return;
     slot.endpoint = std::move(endpoint);
     for (Line& line : slot.lines) line.connection.reset();
@@ -132,13 +133,20 @@ void Cluster::learn_broker(NodeId node, port::Endpoint endpoint) {
 std::vector<NodeId> Cluster::known_brokers() const {
     std::vector<NodeId> ids;
     for (const auto& [id, node] : nodes_) {
-        if (id.value >= 0) ids.push_back(id);
+        if (node->is_member) ids.push_back(id);
     }
     return ids;
 }
 
+const port::Endpoint& Cluster::address_of(NodeId node) const {
+    const auto found = nodes_.find(node);
+    DLOG_ASSERT(found != nodes_.end(), node.value);
+    return found->second->endpoint;
+}
+
 template <class Response>
 void Cluster::learn_brokers(const Response& response) {
+    for (const auto& [id, node] : nodes_) node->is_member = false;
     for (const auto& broker : response.brokers) {
         learn_broker(NodeId{broker.node_id},
                      {broker.host, static_cast<std::uint16_t>(broker.port)});

@@ -106,8 +106,10 @@ class Cluster {
     void learn_broker(NodeId node, port::Endpoint endpoint);
     /// The open connection to a broker, or nullptr.
     [[nodiscard]] ConnectionPtr open_connection(NodeId node, Lane lane = Lane::kCalls) const;
-    /// The brokers that are known by their ids.
+    /// The brokers of the cluster, as its last answer named them.
     [[nodiscard]] std::vector<NodeId> known_brokers() const;
+    /// Where a known broker is.
+    [[nodiscard]] const port::Endpoint& address_of(NodeId node) const;
     /// Any broker of the cluster.
     [[nodiscard]] port::Task<Result<ConnectionPtr>> any_connection();
 
@@ -147,6 +149,8 @@ class Cluster {
     };
     struct Node {
         port::Endpoint endpoint;
+        /// Of the cluster. One that left it may still be connected, and may come back.
+        bool is_member = false;
         Line lines[2];  ///< By Lane.
 
         [[nodiscard]] Line& line(Lane lane) { return lines[static_cast<std::size_t>(lane)]; }

@@ -1,0 +1,198 @@
+#include "cli/top_tables.h"
+
+#include <algorithm>
+#include <cstdint>
+
+#include "cli/bench_support.h"
+#include "cli/progress.h"
+
+namespace dlog::cli {
+
+namespace {
+
+constexpr const char* kUnknown = "-";
+
+Cell word(std::string_view text) {
+    return {printable(text), 0};
+}
+
+Cell count(std::size_t number) {
+    return {std::to_string(number), static_cast<double>(number)};
+}
+
+Cell whole(std::int64_t number) {
+    return {std::to_string(number), static_cast<double>(number)};
+}
+
+Cell rate(double number) {
+    return {decimal(number, 1), number};
+}
+
+Cell change(double number) {
+    return {(number > 0 ? "+" : "") + decimal(number, 1), number};
+}
+
+Cell bytes(std::optional<double> number) {
+    if (!number || *number < 0) return {kUnknown, -1};
+    return {size_text(static_cast<std::uint64_t>(*number)), *number};
+}
+
+Cell size(std::int64_t number) {
+    return bytes(static_cast<double>(number));
+}
+
+Cell optional_number(std::optional<double> number, int digits) {
+    if (!number) return {kUnknown, -1};
+    return {decimal(*number, digits), *number};
+}
+
+Table node_table(const Report& report) {
+    Table table{.name = "nodes",
+                .columns = {{"node", 'n', true},
+                            {"address", 'a'},
+                            {"leads", 'l', true},
+                            {"records/s", 'i', true},
+                            {"in/s", 'b', true},
+                            {"out/s", 'o', true},
+                            {"cpu %", 'c', true},
+                            {"size", 's', true},
+                            {"free", 'f', true}}};
+    for (const NodeRow& row : report.nodes) {
+        table.rows.push_back({whole(row.id.value), word(row.address), count(row.leads),
+                              rate(row.records_in), bytes(row.bytes_in), bytes(row.bytes_out),
+                              optional_number(row.cpu_percent, 1), size(row.size_bytes),
+                              size(row.free_bytes)});
+    }
+    return table;
+}
+
+Table topic_table(const Report& report) {
+    Table table{.name = "topics",
+                .columns = {{"topic", 'n'},
+                            {"partitions", 'a', true},
+                            {"records", 'c', true},
+                            {"records/s", 'i', true},
+                            {"in/s", 'b', true},
+                            {"read/s", 'o', true},
+                            {"size", 's', true}}};
+    for (const TopicRow& row : report.topics) {
+        table.rows.push_back({word(row.name), count(row.partitions), whole(row.records),
+                              rate(row.records_in), bytes(row.bytes_in), rate(row.records_out),
+                              size(row.size_bytes)});
+    }
+    return table;
+}
+
+Table group_table(const Report& report) {
+    Table table{.name = "groups",
+                .columns = {{"group", 'n'},
+                            {"state", 't'},
+                            {"members", 'm', true},
+                            {"lag", 'l', true},
+                            {"lag/s", 'g', true},
+                            {"read/s", 'o', true}}};
+    for (const GroupRow& row : report.groups) {
+        table.rows.push_back({word(row.id), word(row.state), count(row.members), whole(row.lag),
+                              change(row.lag_change), rate(row.records_out)});
+    }
+    return table;
+}
+
+Table request_table(const Report& report) {
+    Table table{.name = "requests",
+                .columns = {{"request", 'n'},
+                            {"requests/s", 'i', true},
+                            {"p50 ms", '5', true},
+                            {"p99 ms", '9', true}}};
+    for (const RequestRow& row : report.requests) {
+        table.rows.push_back({word(row.api), rate(row.rate), optional_number(row.p50_ms, 3),
+                              optional_number(row.p99_ms, 3)});
+    }
+    return table;
+}
+
+/// The length of the UTF-8 sequence at the start of `text` (RFC 3629 §4), or 0 when there is none.
+std::size_t sequence_length(std::string_view text) {
+    const auto byte = [&](std::size_t i) { return static_cast<std::uint8_t>(text[i]); };
+    const std::uint8_t lead = byte(0);
+    if (lead < 0x80) return 1;
+    const std::size_t length = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
+    if (lead < 0xc2 || lead > 0xf4 || text.size() < length) return 0;
+    for (std::size_t i = 1; i < length; ++i) {
+        if ((byte(i) & 0xc0) != 0x80) return 0;
+    }
+    const bool is_overlong = (lead == 0xe0 && byte(1) < 0xa0) || (lead == 0xf0 && byte(1) < 0x90);
+    const bool is_beyond = (lead == 0xed && byte(1) > 0x9f) || (lead == 0xf4 && byte(1) > 0x8f);
+    return is_overlong || is_beyond ? 0 : length;
+}
+
+bool is_control(std::string_view sequence) {
+    const auto first = static_cast<std::uint8_t>(sequence[0]);
+    if (sequence.size() == 1) return first < 0x20 || first == 0x7f;
+    // C1 controls, U+0080 to U+009F: some terminals obey them.
+    return first == 0xc2 && static_cast<std::uint8_t>(sequence[1]) < 0xa0;
+}
+
+std::string padded(std::string_view text, std::size_t width, bool is_at_right) {
+    const std::size_t columns = columns_of(text);
+    const std::string blanks(width > columns ? width - columns : 0, ' ');
+    return is_at_right ? blanks + std::string(text) : std::string(text) + blanks;
+}
+
+}  // namespace
+
+std::vector<Table> tables_of(const Report& report) {
+    return {node_table(report), topic_table(report), group_table(report), request_table(report)};
+}
+
+std::string printable(std::string_view text) {
+    std::string out;
+    while (!text.empty()) {
+        const std::size_t length = sequence_length(text);
+        const std::string_view sequence = text.substr(0, std::max<std::size_t>(length, 1));
+        out += length == 0 || is_control(sequence) ? "?" : sequence;
+        text.remove_prefix(sequence.size());
+    }
+    return out;
+}
+
+std::size_t columns_of(std::string_view text) {
+    return static_cast<std::size_t>(
+        std::ranges::count_if(text, [](char c) { return (c & 0xc0) != 0x80; }));
+}
+
+std::string clipped(std::string_view text, std::size_t width) {
+    std::size_t columns = 0;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        if ((text[i] & 0xc0) != 0x80 && columns++ == width) return std::string(text.substr(0, i));
+    }
+    return std::string(text);
+}
+
+std::string plain_text(const std::vector<Table>& tables) {
+    std::string out;
+    for (const Table& table : tables) {
+        if (table.rows.empty()) continue;
+        std::vector<std::size_t> widths;
+        for (std::size_t i = 0; i < table.columns.size(); ++i) {
+            widths.push_back(table.columns[i].title.size());
+            for (const auto& row : table.rows) {
+                widths[i] = std::max(widths[i], columns_of(row[i].text));
+            }
+        }
+        const auto add_cell = [&](std::size_t i, std::string_view text) {
+            const bool is_last = i + 1 == table.columns.size() && !table.columns[i].is_number;
+            out += "  " + padded(text, is_last ? 0 : widths[i], table.columns[i].is_number);
+        };
+        for (std::size_t i = 0; i < widths.size(); ++i) add_cell(i, table.columns[i].title);
+        out += '\n';
+        for (const auto& row : table.rows) {
+            for (std::size_t i = 0; i < widths.size(); ++i) add_cell(i, row[i].text);
+            out += '\n';
+        }
+        out += '\n';
+    }
+    return out;
+}
+
+}  // namespace dlog::cli
