@@ -348,6 +348,7 @@ Command produce() {
                     {.name = "quiet",
                      .letter = 'q',
                      .documentation = "Show neither progress nor the sum."},
+                    {.name = "json", .documentation = "Print at the end what became of how many."},
                     bootstrap(),
                     timeout()},
         .examples = {{"echo hello | dlog produce greetings", "One record"},
@@ -396,6 +397,9 @@ Command consume() {
                      .letter = 'n',
                      .value_name = "N",
                      .documentation = "Stop after this many records."},
+                    {.name = "json",
+                     .documentation = "Print each record as a JSON object; bytes that are not "
+                                      "UTF-8 as {\"hex\":\"...\"}."},
                     bootstrap(),
                     timeout()},
         .examples = {{"dlog consume orders", "Everything that is there, then stop"},
@@ -654,15 +658,15 @@ Command log_dump() {
         .name = "log dump",
         .summary = "Print what is in a file of a log",
         .description =
-            "Knows segments (.log), their indexes (.index, .timeindex) and checkpoints "
-            "(log.checkpoint).\nSays at which position a file is damaged and goes on behind "
-            "the damage where that is possible.",
+            "Knows segments (.log, and .swap and .cleaned of a compaction), their indexes (.index, "
+            ".timeindex) and\ncheckpoints (log.checkpoint). Says at which position a file is "
+            "damaged and goes on behind the damage\nwhere that is possible.",
         .arguments = {{.name = "FILE", .documentation = "the file to print", .is_repeated = true}},
         .options = {{.name = "records",
                      .letter = 'r',
                      .documentation = "Each record of a segment, not only its batches."},
-                    {.name = "values",
-                     .documentation = "Keys and values too (implies --records)."}},
+                    {.name = "values", .documentation = "Keys and values too (implies --records)."},
+                    {.name = "json", .documentation = "Print JSON objects, one a line."}},
         .examples =
             {{"dlog log dump data/topics/orders/0-1f2e3d4c/00000000000000000000.log --records",
               "Batches and records of a segment"}},
@@ -675,10 +679,12 @@ Command log_check() {
         .summary = "Verify a data folder while its node is stopped",
         .description =
             "Reads every segment, checks CRCs, the order of offsets, indexes and checkpoints, and "
-            "names file and\nposition of any damage. Changes nothing. Exit code 0 when all is "
-            "well, 1 when there is damage.",
+            "names file and\nposition of any damage. Where a compaction was interrupted it checks "
+            "what the next start will use.\nChanges nothing. Exit code 0 when all is well, 1 when "
+            "there is damage.",
         .arguments = {{.name = "DIR", .documentation = "the data folder (--data-dir of the node)"}},
-        .options = {{.name = "quiet", .letter = 'q', .documentation = "Print damage only."}},
+        .options = {{.name = "quiet", .letter = 'q', .documentation = "Print damage only."},
+                    json()},
         .examples = {{"dlog log check ./data", "After a suspicious disk"}},
     };
 }

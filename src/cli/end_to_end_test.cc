@@ -505,6 +505,29 @@ TEST_CASE("bench e2e receives every record that it sends, and no other") {
     CHECK(fixture.command({"bench", "consume", "e"}).output.starts_with("450 records, "));
 }
 
+TEST_CASE("records go in and out as JSON") {
+    Fixture fixture;
+    fixture.start();
+    CHECK(fixture.command({"topic", "create", "log"}).exit_code == kOk);
+    Outcome outcome =
+        fixture.command({"produce", "log", "-K", ":", "-H", "a=1", "--json"}, "k:one\n\xff\n");
+    CHECK_MESSAGE(outcome.exit_code == kOk, outcome.errors);
+    CHECK(outcome.output == R"({"records":2,"failed":0,"unknown":0,"bytes_read":8})"
+                            "\n");
+    outcome = fixture.command({"consume", "log", "--json"});
+    CHECK_MESSAGE(outcome.exit_code == kOk, outcome.errors);
+    CHECK(outcome.output.starts_with(R"({"topic":"log","partition":0,"offset":0,"timestamp_ms":)"));
+    CHECK(outcome.output.find(R"("key":"k","value":"one","headers":[{"name":"a","value":"1"}]})"
+                              "\n") != std::string::npos);
+    CHECK(outcome.output.find(R"("key":null,"value":{"hex":"ff"},)") != std::string::npos);
+    CHECK(fixture.command({"consume", "log", "--json", "--format", "%v"}).exit_code == kUsage);
+    ::kill(fixture.node->pid, SIGTERM);
+    CHECK(fixture.node->wait() == kOk);
+    outcome = fixture.command({"log", "check", "--json", fixture.folder + "/data"});
+    CHECK_MESSAGE(outcome.exit_code == kOk, outcome.output);
+    CHECK(outcome.output.starts_with(R"({"damaged":false,)"));
+}
+
 TEST_CASE("a benchmark that is asked for wrongly does nothing") {
     Fixture fixture;
     fixture.start();

@@ -32,14 +32,6 @@ struct Table {
 /// Nodes, topics, groups, requests, in this order. The last has no rows without metrics.
 [[nodiscard]] std::vector<Table> tables_of(const Report& report);
 
-/// What a name from outside looks like on a terminal: control characters and what is no UTF-8 are
-/// question marks, so that nobody's name moves the cursor.
-[[nodiscard]] std::string printable(std::string_view text);
-/// Code points of text that is printable.
-[[nodiscard]] std::size_t columns_of(std::string_view text);
-/// Its first `width` columns.
-[[nodiscard]] std::string clipped(std::string_view text, std::size_t width);
-
 /// All tables below each other, as far as they have rows, with two blanks between columns.
 [[nodiscard]] std::string plain_text(const std::vector<Table>& tables);
 

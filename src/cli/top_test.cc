@@ -8,6 +8,7 @@
 #include "cli/http_get.h"
 #include "cli/key.h"
 #include "cli/metrics_text.h"
+#include "cli/text.h"
 #include "cli/top_collect.h"
 #include "cli/top_report.h"
 #include "cli/top_tables.h"

@@ -8,6 +8,7 @@
 #include "cli/bench_support.h"
 #include "cli/progress.h"
 #include "cli/start_point.h"
+#include "cli/text.h"
 
 namespace dlog::cli {
 
@@ -102,6 +103,10 @@ void TopView::take(Report report) {
     report_ = std::move(report);
     for (std::size_t i = 0; i < kTables; ++i) sort(i);
     if (tables_[focus_].rows.empty()) move_focus(1);
+}
+
+void TopView::fail(std::string_view why) {
+    failure_ = printable(why);
 }
 
 /// Rows that are equal there stand in the order of their names.

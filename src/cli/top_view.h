@@ -5,6 +5,7 @@
 #include <array>
 #include <cstddef>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/time.h"
@@ -30,7 +31,7 @@ class TopView {
     /// Shows the report, unless it pauses.
     void take(Report report);
     /// Shows why there is no new report, below the last.
-    void fail(std::string why) { failure_ = printable(why); }
+    void fail(std::string_view why);
     /// False when this key means to leave.
     [[nodiscard]] bool press(const Key& key);
 

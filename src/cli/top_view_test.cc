@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "cli/text.h"
 #include "cli/top_view.h"
 
 namespace dlog::cli {
