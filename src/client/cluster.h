@@ -42,7 +42,7 @@ struct ClusterConfig {
     std::string_view text);
 
 struct PartitionInfo {
-    NodeId leader{-1};
+    NodeId leader{-1};  ///< -1: none at the moment
     LeaderEpoch leader_epoch = kNoEpoch;
 };
 
@@ -52,6 +52,8 @@ struct TopicInfo {
     bool is_internal = false;
     std::vector<PartitionInfo> partitions;  ///< by partition number
     Instant learned_at;
+    /// Some partition has no leader: this is worth knowing for a moment only.
+    bool lacks_leaders = false;
 };
 using TopicInfoPtr = std::shared_ptr<const TopicInfo>;
 
@@ -87,9 +89,9 @@ class Cluster {
     [[nodiscard]] Random& random() { return random_; }
     [[nodiscard]] Instant default_deadline() const;
 
-    /// What is known of the topic, asked for when it is not, or too old. A topic without leaders is
-    /// asked for again until the deadline, one that is unknown a few times. `may_create` lets the
-    /// broker create it (auto.create.topics.enable).
+    /// What is known of the topic, asked for when it is not, or too old. A topic without any leader
+    /// is asked for again until the deadline, one that is unknown a few times. `may_create` lets
+    /// the broker create it (auto.create.topics.enable).
     [[nodiscard]] port::Task<Result<TopicInfoPtr>> topic(std::string name, bool may_create,
                                                          Instant deadline);
     /// nullptr when nothing is known of it at the moment.
