@@ -49,7 +49,7 @@ int main(int argc, char** argv) {
     if (!subscribed) return fail(subscribed.error());
 
     for (;;) {
-        const auto records = consumer->poll(10s);
+        const auto records = consumer->poll(5s);
         if (!records) return fail(records.error());
         if (records->empty()) break;
         std::printf("%zu records\n", records->size());

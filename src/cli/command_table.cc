@@ -348,6 +348,7 @@ Command produce() {
                     {.name = "quiet",
                      .letter = 'q',
                      .documentation = "Show neither progress nor the sum."},
+                    {.name = "json", .documentation = "Print at the end what became of how many."},
                     bootstrap(),
                     timeout()},
         .examples = {{"echo hello | dlog produce greetings", "One record"},
@@ -396,6 +397,9 @@ Command consume() {
                      .letter = 'n',
                      .value_name = "N",
                      .documentation = "Stop after this many records."},
+                    {.name = "json",
+                     .documentation = "Print each record as a JSON object; bytes that are not "
+                                      "UTF-8 as {\"hex\":\"...\"}."},
                     bootstrap(),
                     timeout()},
         .examples = {{"dlog consume orders", "Everything that is there, then stop"},
@@ -613,26 +617,39 @@ Command bench_e2e() {
 Command top() {
     return {
         .name = "top",
-        .summary = "Show what goes on: topics, groups, how fast they move",
+        .summary = "Show what goes on: nodes, topics, groups, requests",
         .description =
-            "Prints, again and again, the topics with their records and how many are written a "
-            "second, and the\nconsumer groups with how far they are behind and how fast that grows "
-            "(below 0: shrinks). Rates are\nthose between two looks.",
-        .options = {{.name = "interval-ms",
-                     .value_name = "N",
+            "On a terminal a screen that is drawn again and again, with keys: q leaves, ? shows "
+            "the others.\nElsewhere the tables, one look below the other. Rates are those between "
+            "two looks:\n"
+            "  records/s  written, by the ends of the logs\n"
+            "  in/s       bytes written: a node's by its metrics, a topic's by how its files "
+            "grew\n"
+            "  out/s      bytes read, by a node's metrics\n"
+            "  read/s     records that consumer groups committed\n"
+            "  lag/s      how fast a group falls behind (above 0) or catches up (below)\n"
+            "in/s, out/s and cpu of nodes and the latencies of requests need --http.",
+        .options = {{.name = "interval",
+                     .letter = 'i',
+                     .value_name = "SECONDS",
                      .documentation = "Between two looks.",
-                     .default_value = "1000"},
-                    {.name = "count",
+                     .default_value = "1"},
+                    {.name = "iterations",
                      .letter = 'n',
                      .value_name = "N",
-                     .documentation = "Stop after so many; 0: never.",
+                     .documentation = "Leave after so many; 0: never.",
                      .default_value = "0"},
-                    {.name = "once", .documentation = "The same as --count 1."},
-                    json(),
+                    {.name = "http",
+                     .value_name = "[ID=]HOST:PORT",
+                     .documentation = "Where a node (--http of `dlog serve`) answers /metrics; may "
+                                      "be given several times. ID may be left out for an only "
+                                      "node.",
+                     .is_repeated = true},
+                    {.name = "json", .documentation = "Print a JSON object each time."},
                     bootstrap(),
                     timeout()},
-        .examples = {{"dlog top", "Every second, until Ctrl-C"},
-                     {"dlog top --once --json", "One look, for a program"}},
+        .examples = {{"dlog top --http 127.0.0.1:9644", "Every second, until q"},
+                     {"dlog top -n 1 --json", "One look, for a program"}},
     };
 }
 
@@ -641,15 +658,15 @@ Command log_dump() {
         .name = "log dump",
         .summary = "Print what is in a file of a log",
         .description =
-            "Knows segments (.log), their indexes (.index, .timeindex) and checkpoints "
-            "(log.checkpoint).\nSays at which position a file is damaged and goes on behind "
-            "the damage where that is possible.",
+            "Knows segments (.log, and .swap and .cleaned of a compaction), their indexes (.index, "
+            ".timeindex) and\ncheckpoints (log.checkpoint). Says at which position a file is "
+            "damaged and goes on behind the damage\nwhere that is possible.",
         .arguments = {{.name = "FILE", .documentation = "the file to print", .is_repeated = true}},
         .options = {{.name = "records",
                      .letter = 'r',
                      .documentation = "Each record of a segment, not only its batches."},
-                    {.name = "values",
-                     .documentation = "Keys and values too (implies --records)."}},
+                    {.name = "values", .documentation = "Keys and values too (implies --records)."},
+                    {.name = "json", .documentation = "Print JSON objects, one a line."}},
         .examples =
             {{"dlog log dump data/topics/orders/0-1f2e3d4c/00000000000000000000.log --records",
               "Batches and records of a segment"}},
@@ -662,10 +679,12 @@ Command log_check() {
         .summary = "Verify a data folder while its node is stopped",
         .description =
             "Reads every segment, checks CRCs, the order of offsets, indexes and checkpoints, and "
-            "names file and\nposition of any damage. Changes nothing. Exit code 0 when all is "
-            "well, 1 when there is damage.",
+            "names file and\nposition of any damage. Where a compaction was interrupted it checks "
+            "what the next start will use.\nChanges nothing. Exit code 0 when all is well, 1 when "
+            "there is damage.",
         .arguments = {{.name = "DIR", .documentation = "the data folder (--data-dir of the node)"}},
-        .options = {{.name = "quiet", .letter = 'q', .documentation = "Print damage only."}},
+        .options = {{.name = "quiet", .letter = 'q', .documentation = "Print damage only."},
+                    json()},
         .examples = {{"dlog log check ./data", "After a suspicious disk"}},
     };
 }

@@ -29,6 +29,7 @@ struct ConsumePlan {
     std::vector<std::int32_t> partitions;
     RecordFormat format;
     bool follows = false;
+    bool is_json = false;
     std::uint64_t count_max = UINT64_MAX;
 };
 
@@ -42,6 +43,10 @@ std::expected<ConsumePlan, std::string> plan_consume(const Invocation& invocatio
         plan.partitions.push_back(static_cast<std::int32_t>(partition));
     }
     plan.follows = invocation.is_on("follow");
+    plan.is_json = invocation.is_on("json");
+    if (plan.is_json && invocation.is_given("format")) {
+        return unexpected<std::string>("--json and --format are two ways to print a record");
+    }
     if (invocation.is_given("count")) {
         DLOG_TRY_ASSIGN(const std::int64_t count,
                         whole_number("count", invocation.option("count"), 0, INT64_MAX));
@@ -159,7 +164,11 @@ class Printer {
             if (!more) return unexpected(unreadable(fetched, more.error()));
             if (!*more || is_at_end(fetched.partition, record.offset)) return {};
             if (record.offset < fetched.from) continue;
-            plan_.format.append(out_, fetched.topic, fetched.partition, record);
+            if (plan_.is_json) {
+                out_ += record_json(fetched.topic, fetched.partition, record) + '\n';
+            } else {
+                plan_.format.append(out_, fetched.topic, fetched.partition, record);
+            }
             ++printed_;
             if (out_.size() >= kOutputBytes) flush();
         }

@@ -94,8 +94,12 @@ struct Fixture {
             const std::string log = contents(folder + "/log");
             const std::size_t ready = log.find("ready");
             if (ready != std::string::npos && log.find('\n', ready) != std::string::npos) {
-                const std::size_t at = log.find("listen=", ready) + 7;
-                address = log.substr(at, log.find(' ', at) - at);
+                const auto field = [&](const std::string& name) {
+                    const std::size_t at = log.find(name, ready) + name.size();
+                    return log.substr(at, log.find(' ', at) - at);
+                };
+                address = field("listen=");
+                http = field("http=");
                 return;
             }
             ::usleep(25'000);
@@ -115,6 +119,7 @@ struct Fixture {
 
     std::string folder;
     std::string address;
+    std::string http;
     std::unique_ptr<Process> node;
 };
 
@@ -500,6 +505,29 @@ TEST_CASE("bench e2e receives every record that it sends, and no other") {
     CHECK(fixture.command({"bench", "consume", "e"}).output.starts_with("450 records, "));
 }
 
+TEST_CASE("records go in and out as JSON") {
+    Fixture fixture;
+    fixture.start();
+    CHECK(fixture.command({"topic", "create", "log"}).exit_code == kOk);
+    Outcome outcome =
+        fixture.command({"produce", "log", "-K", ":", "-H", "a=1", "--json"}, "k:one\n\xff\n");
+    CHECK_MESSAGE(outcome.exit_code == kOk, outcome.errors);
+    CHECK(outcome.output == R"({"records":2,"failed":0,"unknown":0,"bytes_read":8})"
+                            "\n");
+    outcome = fixture.command({"consume", "log", "--json"});
+    CHECK_MESSAGE(outcome.exit_code == kOk, outcome.errors);
+    CHECK(outcome.output.starts_with(R"({"topic":"log","partition":0,"offset":0,"timestamp_ms":)"));
+    CHECK(outcome.output.find(R"("key":"k","value":"one","headers":[{"name":"a","value":"1"}]})"
+                              "\n") != std::string::npos);
+    CHECK(outcome.output.find(R"("key":null,"value":{"hex":"ff"},)") != std::string::npos);
+    CHECK(fixture.command({"consume", "log", "--json", "--format", "%v"}).exit_code == kUsage);
+    ::kill(fixture.node->pid, SIGTERM);
+    CHECK(fixture.node->wait() == kOk);
+    outcome = fixture.command({"log", "check", "--json", fixture.folder + "/data"});
+    CHECK_MESSAGE(outcome.exit_code == kOk, outcome.output);
+    CHECK(outcome.output.starts_with(R"({"damaged":false,)"));
+}
+
 TEST_CASE("a benchmark that is asked for wrongly does nothing") {
     Fixture fixture;
     fixture.start();
@@ -523,20 +551,48 @@ TEST_CASE("top shows topics, and groups with their lag") {
     CHECK(fixture.command({"produce", "orders", "-p", "1"}, numbered_lines(10)).exit_code == kOk);
     CHECK(fixture.command({"group", "reset", "billing", "--topic", "orders:1", "--to", "4"})
               .exit_code == kOk);
-    Outcome outcome = fixture.command({"top", "--once", "--json", "--interval-ms", "50"});
+    Outcome outcome = fixture.command({"top", "-n", "1", "--json", "--interval", "0.05"});
     CHECK_MESSAGE(outcome.exit_code == kOk, outcome.errors);
-    CHECK(outcome.output ==
-          R"({"topics":[{"name":"orders","partitions":2,"records":10,"records_per_second":0.0}],)"
-          R"("groups":[{"id":"billing","state":"Empty","members":0,"lag":6,)"
-          R"("lag_per_second":0.0}]})"
-          "\n");
-    outcome = fixture.command({"top", "--count", "2", "--interval-ms", "50"});
-    const std::string once =
-        "  topic   partitions  records  records/s\n  orders  2           10       0.0\n\n"
-        "  group    state  members  lag  lag/s\n  billing  Empty  0        6    0.0\n\n";
-    CHECK(outcome.output == once + once);
-    CHECK(fixture.command({"top", "--interval-ms", "0"}).exit_code == kUsage);
+    const auto has = [&](const std::string& text) {
+        return outcome.output.find(text) != std::string::npos;
+    };
+    CHECK(outcome.output.starts_with("{\"time_ms\":"));
+    CHECK(has(R"("nodes":[{"id":1,"address":")" + fixture.address + R"(","partitions_led":2,)"));
+    CHECK(has(R"({"name":"orders","partitions":2,"records":10,"records_in_per_second":0.0,)"
+              R"("bytes_in_per_second":0.0,"records_out_per_second":0.0,"size_bytes":)"));
+    CHECK(number_in(outcome.output, "size_bytes") > 0);
+    CHECK(has(R"("groups":[{"id":"billing","state":"Empty","members":0,"lag":6,)"
+              R"("lag_per_second":0.0,"records_out_per_second":0.0}],"requests":[]})"
+              "\n"));
+    outcome = fixture.command({"top", "--iterations", "2", "--interval", "0.05"});
+    const std::string group =
+        "  group    state  members  lag  lag/s  read/s\n"
+        "  billing  Empty        0    6    0.0     0.0\n\n";
+    CHECK(outcome.output.ends_with(group));
+    CHECK(outcome.output.find(group) < outcome.output.size() - group.size());
+    CHECK(
+        has("  topic   partitions  records  records/s  in/s  read/s   size\n"
+            "  orders           2       10        0.0   0 B     0.0  "));
+    for (const char* interval : {"0", "nan", "-1", "1s", ""}) {
+        CHECK(fixture.command({"top", "--interval", interval}).exit_code == kUsage);
+    }
+    CHECK(fixture.command({"top", "--http", "nowhere"}).exit_code == kUsage);
     CHECK(fixture.command({"top", "orders"}).exit_code == kUsage);
+}
+
+TEST_CASE("top has latencies of requests from a node's metrics, and goes on without them") {
+    Fixture fixture;
+    fixture.start();
+    Outcome outcome =
+        fixture.command({"top", "-n", "1", "--json", "--interval", "0.05", "--http", fixture.http});
+    CHECK_MESSAGE(outcome.exit_code == kOk, outcome.errors);
+    CHECK(number_in(outcome.output, "bytes_in_per_second") == 0);
+    CHECK(outcome.output.find(R"({"api":"Metadata","per_second":)") != std::string::npos);
+    CHECK(outcome.errors.empty());
+    outcome = fixture.command({"top", "-n", "1", "--interval", "0.05", "--http", fixture.address});
+    CHECK_MESSAGE(outcome.exit_code == kOk, outcome.errors);
+    CHECK(outcome.errors.find("http://" + fixture.address + "/metrics: ") != std::string::npos);
+    CHECK(outcome.output.find("  node  address") == 0);
 }
 
 TEST_CASE("top counts what is written between two looks") {
@@ -545,7 +601,7 @@ TEST_CASE("top counts what is written between two looks") {
     CHECK(fixture.command({"topic", "create", "orders"}).exit_code == kOk);
     const std::string out = fixture.folder + "/top";
     ::setenv("DLOG_BOOTSTRAP", fixture.address.c_str(), 1);
-    Process top({"top", "--json", "--interval-ms", "20"}, "/dev/null", out, "/dev/null");
+    Process top({"top", "--json", "--interval", "0.02"}, "/dev/null", out, "/dev/null");
     for (int i = 0; i < 400 && contents(out).find("orders") == std::string::npos; ++i) {
         ::usleep(25'000);
     }
@@ -558,7 +614,7 @@ TEST_CASE("top counts what is written between two looks") {
     double most = 0;
     std::stringstream lines(contents(out));
     for (std::string line; std::getline(lines, line);) {
-        if (line.ends_with("}")) most = std::max(most, number_in(line, "records_per_second"));
+        if (line.ends_with("}")) most = std::max(most, number_in(line, "records_in_per_second"));
     }
     CHECK(most > 0);
 }

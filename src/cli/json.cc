@@ -1,10 +1,14 @@
 #include "cli/json.h"
 
+#include <cstdint>
 #include <cstdio>
+
+#include "cli/text.h"
 
 namespace dlog::cli {
 
 std::string json_string(std::string_view text) {
+    const bool is_clean = is_utf8(text);
     std::string out = "\"";
     for (const char c : text) {
         if (c == '"' || c == '\\') {
@@ -14,11 +18,30 @@ std::string json_string(std::string_view text) {
             char escape[8];
             std::snprintf(escape, sizeof escape, "\\u%04x", static_cast<unsigned>(c));
             out += escape;
+        } else if (!is_clean && static_cast<unsigned char>(c) >= 0x80) {
+            out += "\\ufffd";
         } else {
             out += c;
         }
     }
     return out + '"';
+}
+
+std::string json_bytes(const std::optional<ByteView>& bytes) {
+    if (!bytes) return "null";
+    const std::string_view text = as_text(*bytes);
+    if (is_utf8(text)) return json_string(text);
+    static constexpr char kHex[] = "0123456789abcdef";
+    std::string hex;
+    for (const std::uint8_t byte : *bytes) {
+        hex += kHex[byte >> 4];
+        hex += kHex[byte & 15];
+    }
+    return json_object({{"hex", json_string(hex)}});
+}
+
+std::string json_bool(bool value) {
+    return value ? "true" : "false";
 }
 
 std::string json_array(const std::vector<std::string>& values) {

@@ -6,10 +6,12 @@
 #include <optional>
 
 #include "base/result.h"
+#include "cli/json.h"
 #include "cli/segment_scan.h"
 #include "storage/checkpoint.h"
 #include "storage/index.h"
 #include "storage/segment.h"
+#include "storage/swap.h"
 
 namespace dlog::cli {
 
@@ -23,11 +25,10 @@ std::string number(std::int64_t value) {
     return std::to_string(value);
 }
 
-/// The files of one partition, by segment.
+/// The files of one partition.
 struct PartitionFiles {
     std::string folder;
-    std::map<Offset, std::map<storage::FileKind, std::string>> segments;
-    std::optional<std::string> checkpoint;
+    std::vector<std::string> names;
 };
 
 /// What reading a segment's file showed.
@@ -48,8 +49,13 @@ class PartitionCheck {
 
     void run() {
         read_checkpoint();
+        find_segments();
+        if (!has_checkpoint_ && !segments_.empty()) {
+            note(files_.folder, 0, "there is no log.checkpoint: a start reads every segment",
+                 false);
+        }
         std::optional<SegmentFacts> previous;
-        for (const auto& [base_offset, kinds] : files_.segments) {
+        for (const auto& [base_offset, kinds] : segments_) {
             const auto log = kinds.find(storage::FileKind::kLog);
             if (log == kinds.end()) {
                 note(kinds.begin()->second, 0, "an index without its segment", false);
@@ -71,24 +77,51 @@ class PartitionCheck {
         report_.findings.push_back({file, position, std::move(text), is_damage});
     }
 
+    [[nodiscard]] std::string path_of(std::string_view name) const {
+        return files_.folder + "/" + std::string(name);
+    }
+
     void read_checkpoint() {
-        if (!files_.checkpoint) {
-            if (!files_.segments.empty()) {
-                note(files_.folder, 0, "there is no log.checkpoint: a start reads every segment",
-                     false);
-            }
-            return;
-        }
-        const auto bytes = read_whole(*files_.checkpoint, kSmallFileBytesMax);
-        if (!bytes) return note(*files_.checkpoint, 0, bytes.error(), true);
+        has_checkpoint_ =
+            std::ranges::find(files_.names, storage::kCheckpointFileName) != files_.names.end();
+        if (!has_checkpoint_) return;
+        const std::string path = path_of(storage::kCheckpointFileName);
+        const auto bytes = read_whole(path, kSmallFileBytesMax);
+        if (!bytes) return note(path, 0, bytes.error(), true);
         auto image = storage::decode_checkpoint(*bytes);
         if (!image) {
-            return note(*files_.checkpoint, 0,
+            return note(path, 0,
                         std::string(storage::error_text(image.error())) +
                             "; a start reads every segment instead",
                         true);
         }
         image_ = *std::move(image);
+    }
+
+    /// What belongs to the log once the next start has ended a compaction that was interrupted.
+    void find_segments() {
+        const storage::SwapRepairs repairs =
+            storage::plan_swap_repairs(files_.names, image_ ? &*image_ : nullptr);
+        for (const std::string& name : files_.names) {
+            const auto file = storage::parse_segment_file_name(name);
+            const bool goes = std::ranges::find(repairs.remove, name) != repairs.remove.end();
+            if (goes) {
+                note(path_of(name), 0,
+                     "is left from a compaction that was interrupted; the next start removes it",
+                     false);
+            } else if (file) {
+                segments_[file->base_offset][file->kind] = path_of(name);
+            }
+        }
+        if (!repairs.finish) return;
+        const std::string name =
+            storage::swap_file_name(repairs.finish->base_offset, repairs.finish->end_offset);
+        note(path_of(name), 0,
+             "holds the offsets " + number(repairs.finish->base_offset.value) + "-" +
+                 number(repairs.finish->end_offset.value - 1) +
+                 " after a compaction that was interrupted; the next start puts it in their place",
+             false);
+        segments_[repairs.finish->base_offset][storage::FileKind::kLog] = path_of(name);
     }
 
     /// Whether bytes from here on are vouched for by the checkpoint: damage there is loss.
@@ -123,7 +156,7 @@ class PartitionCheck {
     }
 
     void note_damage(Offset segment, const std::string& path, const ScannedDamage& damage) {
-        const bool is_last = segment == files_.segments.rbegin()->first;
+        const bool is_last = segment == segments_.rbegin()->first;
         const bool is_torn_tail = is_last && !damage.has_intact_after &&
                                   !is_before_recovery_point(segment, damage.position);
         std::string text = std::string(storage::damage_reason_text(damage.reason)) + ", " +
@@ -186,8 +219,8 @@ class PartitionCheck {
         if (!image_) return;
         for (const storage::Segment& segment : image_->segments) {
             if (segment.is_empty()) continue;
-            const auto found = files_.segments.find(segment.base_offset);
-            if (found != files_.segments.end() && found->second.contains(storage::FileKind::kLog)) {
+            const auto found = segments_.find(segment.base_offset);
+            if (found != segments_.end() && found->second.contains(storage::FileKind::kLog)) {
                 continue;
             }
             note(files_.folder + "/" +
@@ -240,6 +273,9 @@ class PartitionCheck {
 
     const PartitionFiles& files_;
     CheckReport& report_;
+    /// By base offset; of a rewritten segment its new file.
+    std::map<Offset, std::map<storage::FileKind, std::string>> segments_;
+    bool has_checkpoint_ = false;
     std::optional<storage::LogImage> image_;
 };
 
@@ -253,19 +289,20 @@ std::expected<std::map<std::string, PartitionFiles>, std::string> find_partition
     while (at != fs::recursive_directory_iterator()) {
         const std::string name = at->path().filename().string();
         const std::string parent = at->path().parent_path().string();
-        const auto segment = storage::parse_segment_file_name(name);
-        if (segment || name == storage::kCheckpointFileName) {
+        const bool is_of_log = name == storage::kCheckpointFileName ||
+                               storage::is_cleaned_file_name(name) ||
+                               storage::parse_segment_file_name(name).has_value() ||
+                               storage::parse_swap_file_name(name).has_value();
+        if (is_of_log) {
             PartitionFiles& files = partitions[parent];
             files.folder = parent;
-            if (segment) {
-                files.segments[segment->base_offset][segment->kind] = at->path().string();
-            } else {
-                files.checkpoint = at->path().string();
-            }
+            files.names.push_back(name);
         }
         at.increment(error);
         if (error) return unexpected("cannot list " + folder + ": " + error.message());
     }
+    // As a start sees them: which of two swaps is looked at first must not depend on the folder.
+    for (auto& [path, files] : partitions) std::ranges::sort(files.names);
     return partitions;
 }
 
@@ -274,6 +311,40 @@ std::expected<std::map<std::string, PartitionFiles>, std::string> find_partition
 bool CheckReport::has_damage() const {
     return std::any_of(findings.begin(), findings.end(),
                        [](const CheckFinding& finding) { return finding.is_damage; });
+}
+
+std::string check_text(const CheckReport& report, bool is_quiet) {
+    std::string text;
+    for (const CheckFinding& finding : report.findings) {
+        if (is_quiet && !finding.is_damage) continue;
+        text += (finding.is_damage ? "DAMAGED " : "note ") + finding.file + " at " +
+                std::to_string(finding.position) + ": " + finding.text + '\n';
+    }
+    if (is_quiet) return text;
+    return text + std::to_string(report.partitions) + " partitions, " +
+           std::to_string(report.segments) + " segments, " + std::to_string(report.batches) +
+           " batches, " + std::to_string(report.records) + " records, " +
+           std::to_string(report.bytes) +
+           " bytes: " + (report.has_damage() ? "damage found" : "all is well") + '\n';
+}
+
+std::string check_json(const CheckReport& report, bool is_quiet) {
+    std::vector<std::string> findings;
+    for (const CheckFinding& finding : report.findings) {
+        if (is_quiet && !finding.is_damage) continue;
+        findings.push_back(json_object({{"damage", json_bool(finding.is_damage)},
+                                        {"file", json_string(finding.file)},
+                                        {"position", std::to_string(finding.position)},
+                                        {"text", json_string(finding.text)}}));
+    }
+    return json_object({{"damaged", json_bool(report.has_damage())},
+                        {"partitions", std::to_string(report.partitions)},
+                        {"segments", std::to_string(report.segments)},
+                        {"batches", std::to_string(report.batches)},
+                        {"records", std::to_string(report.records)},
+                        {"bytes", std::to_string(report.bytes)},
+                        {"findings", json_array(findings)}}) +
+           '\n';
 }
 
 std::expected<CheckReport, std::string> check_folder(const std::string& folder) {

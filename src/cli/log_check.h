@@ -29,7 +29,13 @@ struct CheckReport {
     [[nodiscard]] bool has_damage() const;
 };
 
-/// Reads everything below `folder`. The error says why it could not begin.
+/// A line for each finding and one for the sum; with `is_quiet` only lines of damage.
+[[nodiscard]] std::string check_text(const CheckReport& report, bool is_quiet);
+/// One JSON object and a newline; with `is_quiet` its findings are those of damage.
+[[nodiscard]] std::string check_json(const CheckReport& report, bool is_quiet);
+
+/// Reads everything below `folder`, as the next start will find it: where a compaction was
+/// interrupted that is what storage/swap.h makes of it. The error says why it could not begin.
 [[nodiscard]] std::expected<CheckReport, std::string> check_folder(const std::string& folder);
 
 }  // namespace dlog::cli

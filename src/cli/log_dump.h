@@ -1,4 +1,4 @@
-/// `dlog log dump`: prints a segment, an index or a checkpoint.
+/// `dlog log dump`: prints a segment, an index or a checkpoint, as text or as JSON objects.
 #pragma once
 
 #include <expected>
@@ -9,6 +9,7 @@ namespace dlog::cli {
 struct DumpOptions {
     bool shows_records = false;
     bool shows_values = false;
+    bool is_json = false;
 };
 
 /// Prints to standard output. False when the file is damaged, which has been printed too; the error

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "cli/json.h"
 #include "cli/log_check.h"
 #include "cli/log_dump.h"
 #include "cli/segment_scan.h"
@@ -225,6 +226,153 @@ TEST_CASE("an index that belongs to other bytes is found") {
     const std::string text = all_text(folder.check());
     CHECK(text.find("no such batch begins") != std::string::npos);
     CHECK_MESSAGE(text.find("0 bytes, offsets 2-3 are lost") != std::string::npos, text);
+}
+
+/// As a compaction leaves it that was interrupted: the new file of offsets 0-39 still has the name
+/// under which it waits.
+struct InterruptedCompaction : DataFolder {
+    /// `is_decided`: the checkpoint says that the new file is part of the log.
+    explicit InterruptedCompaction(bool is_decided) {
+        rewritten = build_segment(0, 20);
+        write(swap, rewritten.bytes);
+        write(cleaned, second.bytes);
+        storage::LogImage image;
+        image.segments = {first.facts, second.facts};
+        if (is_decided) image.swapping = Offset{0};
+        write(std::string(storage::kCheckpointFileName), storage::encode_checkpoint(image).view());
+    }
+    const std::string swap = storage::swap_file_name(Offset{0}, Offset{40});
+    const std::string cleaned = storage::cleaned_file_name(Offset{40});
+    BuiltSegment rewritten;
+};
+
+TEST_CASE("of an interrupted compaction that was decided the new file counts, not the old ones") {
+    const InterruptedCompaction folder(true);
+    // What the new file replaces may be anything by now.
+    folder.write(name_of(0, storage::FileKind::kLog), as_bytes("gone"));
+    folder.write(name_of(20, storage::FileKind::kLog), as_bytes("an old segment of its offsets"));
+    CheckReport report = folder.check();
+    const std::string text = all_text(report);
+    CHECK_FALSE_MESSAGE(report.has_damage(), text);
+    CHECK(report.segments == 2);
+    CHECK(report.records == 60);
+    CHECK(text.find(folder.swap + " at 0: holds the offsets 0-39") != std::string::npos);
+    CHECK(text.find(folder.cleaned + " at 0: is left from a compaction") != std::string::npos);
+    CHECK(text.find(name_of(20, storage::FileKind::kLog) + " at 0: is left") != std::string::npos);
+    CHECK(text.find(name_of(0, storage::FileKind::kIndex) + " at 0: is left") != std::string::npos);
+
+    std::vector<std::uint8_t> damaged = folder.rewritten.bytes;
+    damaged[folder.rewritten.positions[7] + 90] ^= 1;
+    folder.write(folder.swap, damaged);
+    report = folder.check();
+    CHECK(report.has_damage());
+    const std::string found =
+        folder.swap + " at " + std::to_string(folder.rewritten.positions[7]) + ": ";
+    CHECK_MESSAGE(all_text(report).find(found) != std::string::npos, all_text(report));
+}
+
+TEST_CASE("of an interrupted compaction that was not decided the old files count") {
+    const InterruptedCompaction folder(false);
+    folder.write(folder.swap, as_bytes("half of it"));
+    CheckReport report = folder.check();
+    CHECK_FALSE_MESSAGE(report.has_damage(), all_text(report));
+    CHECK(report.records == 60);
+    CHECK(report.findings.size() == 2);
+    CHECK(all_text(report).find(folder.swap + " at 0: is left") != std::string::npos);
+    fs::remove(folder.partition + "/" + name_of(0, storage::FileKind::kLog));
+    CHECK(folder.check().has_damage());
+}
+
+TEST_CASE(
+    "without a checkpoint a rewritten segment that is whole takes the place of the old ones") {
+    const InterruptedCompaction folder(false);
+    fs::remove(folder.partition + "/" + std::string(storage::kCheckpointFileName));
+    fs::remove(folder.partition + "/" + name_of(0, storage::FileKind::kLog));
+    const CheckReport report = folder.check();
+    CHECK_FALSE_MESSAGE(report.has_damage(), all_text(report));
+    CHECK(report.records == 60);
+}
+
+TEST_CASE("a check as JSON has the sums and every finding, or those of damage only") {
+    const InterruptedCompaction folder(true);
+    const std::string path = folder.partition + "/" + folder.cleaned;
+    const std::string note = R"({"damage":false,"file":")" + path +
+                             R"(","position":0,"text":"is left from a compaction that was )"
+                             R"(interrupted; the next start removes it"})";
+    const std::string text = check_json(folder.check(), false);
+    CHECK(text.starts_with(R"({"damaged":false,"partitions":1,"segments":2,"batches":30,)"
+                           R"("records":60,"bytes":)"));
+    CHECK_MESSAGE(text.find(note) != std::string::npos, text);
+    CHECK(text.ends_with("]}\n"));
+    CHECK(check_json(folder.check(), true).ends_with("\"findings\":[]}\n"));
+    CHECK(check_text(folder.check(), true).empty());
+    folder.write(name_of(40, storage::FileKind::kLog), as_bytes("short"));
+    const std::string damaged = check_json(folder.check(), true);
+    CHECK(damaged.starts_with(R"({"damaged":true,)"));
+    CHECK(damaged.find(R"("findings":[{"damage":true,"file":")") != std::string::npos);
+}
+
+TEST_CASE("a dump as JSON is an object for each batch and record, and one for the file") {
+    DataFolder folder;
+    const std::string path = folder.partition + "/" + name_of(40, storage::FileKind::kLog);
+    std::string text =
+        printed([&] { CHECK(dump_file(path, {.shows_values = true, .is_json = true}).value()); });
+    CHECK(text.starts_with(R"({"kind":"batch","position":0,"base_offset":40,"last_offset":41,)"
+                           R"("records":2,)"));
+    CHECK(text.find(R"({"kind":"record","offset":41,"timestamp_ms":1000,"key":null,)"
+                    R"("value":"second","headers":[]})"
+                    "\n") != std::string::npos);
+    CHECK(text.ends_with(R"(,"batches":10,"records":20,"bytes":)" +
+                         std::to_string(folder.second.bytes.size()) + ",\"next_offset\":60}\n"));
+    CHECK(std::ranges::count(text, '\n') == 31);
+
+    folder.second.bytes[folder.second.positions[3] + 100] ^= 1;
+    folder.write(name_of(40, storage::FileKind::kLog), folder.second.bytes);
+    text = printed(
+        [&] { CHECK_FALSE(dump_file(path, {.shows_records = true, .is_json = true}).value()); });
+    CHECK(text.find(R"({"kind":"damage","position":)" + std::to_string(folder.second.positions[3]) +
+                    ",") != std::string::npos);
+    CHECK(text.find(R"("first_lost_offset":46,"next_offset":48})") != std::string::npos);
+    CHECK(text.find(R"("key_bytes":null,"value_bytes":6,)") != std::string::npos);
+}
+
+TEST_CASE("indexes and checkpoints as JSON are one object each") {
+    const DataFolder folder;
+    const auto dumped = [&](const std::string& name, bool is_intact) {
+        return printed([&] {
+            CHECK(dump_file(folder.partition + "/" + name, {.is_json = true}).value() == is_intact);
+        });
+    };
+    std::string text = dumped("log.checkpoint", true);
+    CHECK(text.starts_with(R"({"kind":"checkpoint","file":")"));
+    CHECK(text.find(R"("recovery_offset":60,"recovery_segment":40,)") != std::string::npos);
+    CHECK(text.find(R"("swapping":null,"segments":[{"base_offset":0,"end_offset":40,)") !=
+          std::string::npos);
+    text = dumped(name_of(0, storage::FileKind::kIndex), true);
+    CHECK(text.starts_with(R"({"kind":"index","file":")"));
+    CHECK(text.find(R"("base_offset":0,"end_offset":40,)") != std::string::npos);
+    folder.write("log.checkpoint", as_bytes("nothing of the kind"));
+    CHECK(dumped("log.checkpoint", false).starts_with(R"({"kind":"damaged_file","file":")"));
+}
+
+TEST_CASE("the files of a compaction are dumped as the segments that they are to become") {
+    const InterruptedCompaction folder(true);
+    for (const auto& [name, first] :
+         {std::pair{folder.swap, "offsets 0-1 "}, std::pair{folder.cleaned, "offsets 40-41 "}}) {
+        CAPTURE(name);
+        const std::string path = folder.partition + "/" + name;
+        const std::string text = printed([&] { CHECK(dump_file(path, {}).value()); });
+        CHECK(text.starts_with(std::string("batch at 0: ") + first));
+    }
+}
+
+TEST_CASE("bytes in JSON are text, or hexadecimal digits when they are not UTF-8") {
+    const auto bytes = [](std::string_view text) { return json_bytes(as_bytes(text)); };
+    CHECK(json_bytes(std::nullopt) == "null");
+    CHECK(bytes("") == "\"\"");
+    CHECK(bytes("a\"\n\xc3\xa9") == "\"a\\\"\\u000a\xc3\xa9\"");
+    CHECK(bytes(std::string_view("\x00\xff", 2)) == R"({"hex":"00ff"})");
+    CHECK(json_string("a\xff") == R"("a\ufffd")");
 }
 
 TEST_CASE("a dump shows batches and records, and where it is damaged") {

@@ -8,6 +8,7 @@
 
 #include "base/result.h"
 #include "cli/exit_code.h"
+#include "cli/json.h"
 #include "cli/line_source.h"
 #include "cli/parse.h"
 #include "cli/progress.h"
@@ -28,6 +29,7 @@ struct ProducePlan {
     std::vector<std::pair<std::string, std::string>> headers;
     client::ProducerConfig producer;
     bool shows_progress = false;
+    bool is_json = false;
 };
 
 client::Acks acks_of(std::string_view text) {
@@ -61,6 +63,7 @@ std::expected<ProducePlan, std::string> plan_produce(const Invocation& invocatio
     const auto codec = codec::compression_named(invocation.option("compression"));
     if (!codec) return unexpected<std::string>("--compression names no codec");
     plan.producer.compression = *codec;
+    plan.is_json = invocation.is_on("json");
     plan.shows_progress = !invocation.is_on("quiet") &&
                           (invocation.is_on("progress") || ::isatty(STDERR_FILENO) != 0);
     return plan;
@@ -149,6 +152,13 @@ port::Task<int> run_produce(Session& session, ProducePlan plan) {
     co_await producer.flush();
     co_await producer.close();
     progress.finish(session.ports.clock.now(), deliveries.written, source.bytes_read());
+    if (plan.is_json) {
+        const std::string sum = json_object({{"records", std::to_string(deliveries.written)},
+                                             {"failed", std::to_string(deliveries.failed)},
+                                             {"unknown", std::to_string(deliveries.unknown)},
+                                             {"bytes_read", std::to_string(source.bytes_read())}});
+        static_cast<void>(write_out(sum + '\n'));
+    }
     if (deliveries.failed > 0) {
         std::string text = std::to_string(deliveries.failed) + " records were not delivered";
         if (deliveries.unknown > 0) {

@@ -3,6 +3,7 @@
 #include "base/assert.h"
 #include "base/bytes.h"
 #include "base/result.h"
+#include "cli/json.h"
 #include "record/reader.h"
 
 namespace dlog::cli {
@@ -136,6 +137,28 @@ void RecordFormat::append(std::string& out, std::string_view topic, std::int32_t
                 DLOG_UNREACHABLE();
         }
     }
+}
+
+std::string headers_json(const record::Record& record) {
+    std::vector<std::string> values;
+    record::RecordHeaders headers = record.headers;
+    while (headers.count() > 0) {
+        const record::RecordHeader header = headers.next();
+        values.push_back(
+            json_object({{"name", json_bytes(header.key)}, {"value", json_bytes(header.value)}}));
+    }
+    return json_array(values);
+}
+
+std::string record_json(std::string_view topic, std::int32_t partition,
+                        const record::Record& record) {
+    return json_object({{"topic", json_string(topic)},
+                        {"partition", std::to_string(partition)},
+                        {"offset", std::to_string(record.offset.value)},
+                        {"timestamp_ms", std::to_string(record.timestamp.ms)},
+                        {"key", json_bytes(record.key)},
+                        {"value", json_bytes(record.value)},
+                        {"headers", headers_json(record)}});
 }
 
 }  // namespace dlog::cli

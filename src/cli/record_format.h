@@ -33,4 +33,10 @@ class RecordFormat {
     std::vector<Piece> pieces_;
 };
 
+/// The headers as a JSON array of objects with name and value: there may be several of a name.
+[[nodiscard]] std::string headers_json(const record::Record& record);
+/// A consumed record as one JSON object.
+[[nodiscard]] std::string record_json(std::string_view topic, std::int32_t partition,
+                                      const record::Record& record);
+
 }  // namespace dlog::cli

@@ -67,10 +67,13 @@ int serve(const Invocation& invocation) {
 
 int dump(const Invocation& invocation) {
     const DumpOptions options{.shows_records = invocation.is_on("records"),
-                              .shows_values = invocation.is_on("values")};
+                              .shows_values = invocation.is_on("values"),
+                              .is_json = invocation.is_on("json")};
     int exit_code = kOk;
     for (const std::string& path : invocation.arguments) {
-        if (invocation.arguments.size() > 1) std::printf("%s:\n", path.c_str());
+        if (invocation.arguments.size() > 1 && !options.is_json) {
+            std::printf("%s:\n", path.c_str());
+        }
         const auto is_intact = dump_file(path, options);
         if (!is_intact) {
             exit_code = tell(kFailed, is_intact.error());
@@ -92,22 +95,9 @@ int check(const Invocation& invocation) {
     const auto report = check_folder(folder);
     if (!report) return tell(kFailed, report.error());
     const bool is_quiet = invocation.is_on("quiet");
-    for (const CheckFinding& finding : report->findings) {
-        if (is_quiet && !finding.is_damage) continue;
-        std::printf("%s %s at %llu: %s\n", finding.is_damage ? "DAMAGED" : "note",
-                    finding.file.c_str(), static_cast<unsigned long long>(finding.position),
-                    finding.text.c_str());
-    }
-    if (!is_quiet) {
-        std::printf("%llu partitions, %llu segments, %llu batches, %llu records, %llu bytes: %s\n",
-                    static_cast<unsigned long long>(report->partitions),
-                    static_cast<unsigned long long>(report->segments),
-                    static_cast<unsigned long long>(report->batches),
-                    static_cast<unsigned long long>(report->records),
-                    static_cast<unsigned long long>(report->bytes),
-                    report->has_damage() ? "damage found" : "all is well");
-    }
-    std::fflush(stdout);
+    const std::string text =
+        invocation.is_on("json") ? check_json(*report, is_quiet) : check_text(*report, is_quiet);
+    static_cast<void>(write_out(text));
     return report->has_damage() ? kFailed : kOk;
 }
 

@@ -19,14 +19,6 @@ namespace {
 
 using protocol::ErrorCode;
 
-std::string bootstrap_text(const Invocation& invocation) {
-    const char* variable = std::getenv("DLOG_BOOTSTRAP");
-    if (!invocation.is_given("bootstrap") && variable != nullptr && *variable != '\0') {
-        return variable;
-    }
-    return invocation.option("bootstrap");
-}
-
 std::string_view advice(const client::Error& error) {
     switch (error.kind) {
         case client::ErrorKind::kUnreachable:
@@ -64,6 +56,14 @@ port::Task<void> run_body(const port::Ports* ports, const client::ClusterConfig*
 }
 
 }  // namespace
+
+std::string bootstrap_text(const Invocation& invocation) {
+    const char* variable = std::getenv("DLOG_BOOTSTRAP");
+    if (!invocation.is_given("bootstrap") && variable != nullptr && *variable != '\0') {
+        return variable;
+    }
+    return invocation.option("bootstrap");
+}
 
 Instant Session::deadline() const {
     return ports.clock.now() + timeout;

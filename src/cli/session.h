@@ -25,10 +25,13 @@ struct Session {
     [[nodiscard]] Instant deadline() const;
 };
 
+/// The brokers to ask first: --bootstrap, or DLOG_BOOTSTRAP when it is not given.
+[[nodiscard]] std::string bootstrap_text(const Invocation& invocation);
+
 /// The body of a command; its result is the exit code.
 using SessionBody = std::move_only_function<port::Task<int>(Session&)>;
 
-/// Runs `body` on a loop of its own with the cluster that --bootstrap (or DLOG_BOOTSTRAP) names.
+/// Runs `body` on a loop of its own with the cluster that `bootstrap_text` names.
 [[nodiscard]] int run_session(const Invocation& invocation, SessionBody body);
 
 /// Prints what went wrong and what to do next, and returns the exit code for it.

@@ -61,7 +61,7 @@ std::string setting_json(const client::Setting& setting) {
     return json_object({{"name", json_string(setting.name)},
                         {"value", setting.value ? json_string(*setting.value) : "null"},
                         {"source", json_string(origin_name(setting.origin))},
-                        {"read_only", setting.is_read_only ? "true" : "false"}});
+                        {"read_only", json_bool(setting.is_read_only)}});
 }
 
 int report(const std::vector<Outcome>& outcomes, std::string_view done, bool is_json) {

@@ -1,189 +1,212 @@
 #include "cli/top.h"
 
-#include <unistd.h>
-
-#include <algorithm>
-#include <map>
+#include <charconv>
+#include <cstdint>
+#include <expected>
+#include <memory>
+#include <mutex>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
 #include "cli/bench_support.h"
 #include "cli/exit_code.h"
-#include "cli/json.h"
 #include "cli/parse.h"
 #include "cli/session.h"
-#include "cli/table.h"
-#include "client/admin.h"
-#include "client/groups.h"
+#include "cli/terminal.h"
+#include "cli/top_collect.h"
+#include "cli/top_report.h"
+#include "cli/top_tables.h"
+#include "cli/top_view.h"
 #include "port/clock.h"
+#include "port/spawn.h"
+#include "port/sync.h"
 
 namespace dlog::cli {
 
 namespace {
 
-/// To the upper left, and nothing below.
-constexpr const char* kClear = "\x1b[H\x1b[2J";
+/// An escape that is nothing but the key of that name has nothing behind it for this long.
+constexpr Duration kEscapeDelay = milliseconds(50);
 
-struct TopicSample {
-    std::size_t partitions = 0;
-    std::int64_t records = 0;  ///< between the first and the last offsets
-    std::vector<Offset> ends;  ///< by partition
+struct Plan {
+    std::string place;  ///< of the cluster, as it was given
+    Duration interval;
+    std::int64_t iterations = 0;  ///< 0: without end
+    bool is_json = false;
+    std::vector<HttpPlace> http;
 };
 
-struct GroupSample {
-    std::string state;
-    std::size_t members = 0;
-    std::int64_t lag = 0;
-};
-
-struct Sample {
-    Instant at;
-    std::map<std::string, TopicSample> topics;
-    std::map<std::string, GroupSample> groups;
-};
-
-port::Task<client::Result<TopicSample>> sample_topic(Session& session, client::TopicInfoPtr topic) {
-    std::vector<std::int32_t> partitions;
-    for (std::size_t i = 0; i < topic->partitions.size(); ++i) {
-        partitions.push_back(static_cast<std::int32_t>(i));
+std::expected<Duration, std::string> parse_interval(const std::string& text) {
+    constexpr double kLeast = 0.01;
+    constexpr double kMost = 86'400;
+    double seconds = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seconds);
+    const bool is_number = error == std::errc() && end == text.data() + text.size();
+    if (!is_number || !(seconds >= kLeast && seconds <= kMost)) {
+        return unexpected("--interval \"" + text +
+                          "\" is not a number of seconds from 0.01 to 86400");
     }
-    const Instant deadline = session.deadline();
-    DLOG_CO_TRY_ASSIGN(const auto first,
-                       co_await client::list_offsets(session.cluster, topic->name, partitions,
-                                                     client::kEarliestOffset, deadline));
-    DLOG_CO_TRY_ASSIGN(const auto last,
-                       co_await client::list_offsets(session.cluster, topic->name, partitions,
-                                                     client::kLatestOffset, deadline));
-    if (first.size() != partitions.size() || last.size() != partitions.size()) {
-        co_return unexpected(
-            client::Error{.kind = client::ErrorKind::kBadResponse, .detail = "ListOffsets"});
-    }
-    TopicSample sample{.partitions = partitions.size()};
-    for (std::size_t i = 0; i < first.size(); ++i) {
-        sample.records += last[i].offset.since(first[i].offset);
-        sample.ends.push_back(last[i].offset);
-    }
-    co_return sample;
+    return nanoseconds(static_cast<std::int64_t>(seconds * 1e9));
 }
 
-port::Task<client::Result<GroupSample>> sample_group(Session& session, const Sample* sample,
-                                                     std::string id) {
-    const Instant deadline = session.deadline();
-    DLOG_CO_TRY_ASSIGN(const auto group,
-                       co_await client::describe_group(session.cluster, id, deadline));
-    DLOG_CO_TRY_ASSIGN(const auto committed,
-                       co_await client::committed_offsets(session.cluster, id, deadline));
-    GroupSample out{.state = group.state, .members = group.members.size()};
-    for (const client::CommittedOffset& offset : committed) {
-        const auto topic = sample->topics.find(offset.topic);
-        if (topic == sample->topics.end() || offset.partition < 0) continue;
-        const auto partition = static_cast<std::size_t>(offset.partition);
-        if (partition >= topic->second.ends.size()) continue;
-        out.lag += std::max<std::int64_t>(0, topic->second.ends[partition].since(offset.offset));
+std::expected<Plan, std::string> plan_of(const Invocation& invocation) {
+    Plan plan{.place = bootstrap_text(invocation), .is_json = invocation.is_on("json")};
+    DLOG_TRY_ASSIGN(plan.interval, parse_interval(invocation.option("interval")));
+    DLOG_TRY_ASSIGN(plan.iterations, number_of(invocation, "iterations", 0, INT64_MAX));
+    for (const std::string& text : invocation.all("http")) {
+        DLOG_TRY_ASSIGN(HttpPlace place, parse_http_place(text));
+        plan.http.push_back(std::move(place));
     }
-    co_return out;
+    return plan;
 }
 
-/// A topic or group that goes away meanwhile is left out.
-port::Task<client::Result<Sample>> take_sample(Session& session) {
-    Sample sample{.at = session.ports.clock.now()};
-    DLOG_CO_TRY_ASSIGN(const auto topics, co_await session.cluster.all_topics(session.deadline()));
-    for (const client::TopicInfoPtr& topic : topics) {
-        if (topic->is_internal) continue;
-        auto one = co_await sample_topic(session, topic);
-        if (one) sample.topics[topic->name] = *std::move(one);
-    }
-    DLOG_CO_TRY_ASSIGN(const auto groups,
-                       co_await client::list_groups(session.cluster, {}, session.deadline()));
-    for (const client::GroupSummary& group : groups) {
-        auto one = co_await sample_group(session, &sample, group.id);
-        if (one) sample.groups[group.id] = *std::move(one);
-    }
-    co_return sample;
-}
-
-/// Records that were written a second between two samples; 0 for a topic that is new.
-double write_rate(const Sample& before, const Sample& now, const std::string& topic) {
-    const auto earlier = before.topics.find(topic);
-    if (earlier == before.topics.end()) return 0;
-    const std::vector<Offset>& from = earlier->second.ends;
-    const std::vector<Offset>& to = now.topics.at(topic).ends;
-    std::int64_t written = 0;
-    for (std::size_t i = 0; i < std::min(from.size(), to.size()); ++i) {
-        written += std::max<std::int64_t>(0, to[i].since(from[i]));
-    }
-    return static_cast<double>(written) / std::max((now.at - before.at).seconds(), 1e-9);
-}
-
-/// How fast the lag grows (or, below 0, shrinks).
-double lag_rate(const Sample& before, const Sample& now, const std::string& group) {
-    const auto earlier = before.groups.find(group);
-    if (earlier == before.groups.end()) return 0;
-    const std::int64_t grown = now.groups.at(group).lag - earlier->second.lag;
-    return static_cast<double>(grown) / std::max((now.at - before.at).seconds(), 1e-9);
-}
-
-std::string sample_text(const Sample& before, const Sample& now) {
-    std::vector<std::vector<std::string>> topics{{"topic", "partitions", "records", "records/s"}};
-    for (const auto& [name, topic] : now.topics) {
-        topics.push_back({name, std::to_string(topic.partitions), std::to_string(topic.records),
-                          decimal(write_rate(before, now, name), 1)});
-    }
-    std::vector<std::vector<std::string>> groups{{"group", "state", "members", "lag", "lag/s"}};
-    for (const auto& [id, group] : now.groups) {
-        groups.push_back({id, group.state, std::to_string(group.members), std::to_string(group.lag),
-                          decimal(lag_rate(before, now, id), 1)});
-    }
-    return table_text(topics) + '\n' + table_text(groups);
-}
-
-std::string sample_json(const Sample& before, const Sample& now) {
-    std::vector<std::string> topics;
-    for (const auto& [name, topic] : now.topics) {
-        topics.push_back(
-            json_object({{"name", json_string(name)},
-                         {"partitions", std::to_string(topic.partitions)},
-                         {"records", std::to_string(topic.records)},
-                         {"records_per_second", decimal(write_rate(before, now, name), 1)}}));
-    }
-    std::vector<std::string> groups;
-    for (const auto& [id, group] : now.groups) {
-        groups.push_back(json_object({{"id", json_string(id)},
-                                      {"state", json_string(group.state)},
-                                      {"members", std::to_string(group.members)},
-                                      {"lag", std::to_string(group.lag)},
-                                      {"lag_per_second", decimal(lag_rate(before, now, id), 1)}}));
-    }
-    return json_object({{"topics", json_array(topics)}, {"groups", json_array(groups)}});
-}
-
-port::Task<int> run(Session& session, Duration interval, std::int64_t count, bool is_json) {
-    auto before = co_await take_sample(session);
+/// Tables or JSON to standard output; the first look that fails ends it.
+port::Task<int> print(Session& session, const Plan* plan) {
+    auto before = co_await take_look(session, plan->http);
     if (!before) co_return tell(before.error());
-    for (std::int64_t i = 0; count == 0 || i < count; ++i) {
-        co_await port::sleep_for(session.ports.clock, interval);
-        auto now = co_await take_sample(session);
+    for (std::int64_t i = 0; plan->iterations == 0 || i < plan->iterations; ++i) {
+        co_await port::sleep_for(session.ports.clock, plan->interval);
+        auto now = co_await take_look(session, plan->http);
         if (!now) co_return tell(now.error());
-        const std::string text = is_json ? sample_json(*before, *now) : sample_text(*before, *now);
-        const bool clears = ::isatty(STDOUT_FILENO) != 0 && !is_json && count != 1;
-        if (!write_out((clears ? kClear : "") + text + '\n')) co_return kFailed;
+        const Report report = compare(*before, *now);
+        for (const std::string& complaint : report.complaints) {
+            static_cast<void>(tell(kOk, complaint));
+        }
+        const std::string text =
+            plan->is_json ? report_json(report) + '\n' : plain_text(tables_of(report));
+        if (!write_out(text)) co_return kFailed;
         before = std::move(now);
     }
+    co_return kOk;
+}
+
+/// A report, or why there is none.
+using News = std::expected<Report, std::string>;
+
+/// Where the loop's thread leaves news for the terminal's.
+class Board {
+  public:
+    explicit Board(const Terminal& terminal) : terminal_(terminal) {}
+
+    void post(News news) {
+        const std::lock_guard lock(mutex_);
+        news_ = std::move(news);
+        terminal_.ring();
+    }
+    /// Nothing more will come.
+    void finish() {
+        const std::lock_guard lock(mutex_);
+        is_finished_ = true;
+        terminal_.ring();
+    }
+    /// The newest, once.
+    [[nodiscard]] std::optional<News> take() {
+        const std::lock_guard lock(mutex_);
+        return std::exchange(news_, std::nullopt);
+    }
+    [[nodiscard]] bool is_finished() const {
+        const std::lock_guard lock(mutex_);
+        return is_finished_;
+    }
+
+  private:
+    const Terminal& terminal_;
+    mutable std::mutex mutex_;
+    std::optional<News> news_;
+    bool is_finished_ = false;
+};
+
+/// The looking that goes on while the screen is shown; belongs to the loop.
+struct Looking {
+    bool is_over = false;
+    port::Notifier over;
+    port::Gate gate;
+};
+
+/// A cluster that does not answer may come back: it is asked on. `hold` comes first so that it is
+/// dropped last.
+port::Task<void> keep_looking([[maybe_unused]] port::Gate::Hold hold, Session& session,
+                              const Plan* plan, Board* board, Looking* looking) {
+    std::optional<Look> before;
+    std::int64_t shown = 0;
+    while (!looking->is_over && (plan->iterations == 0 || shown < plan->iterations)) {
+        const Instant next = session.ports.clock.now() + plan->interval;
+        auto now = co_await take_look(session, plan->http);
+        if (!now) {
+            board->post(unexpected(now.error().text()));
+        } else {
+            // The first has nothing to be compared with but itself.
+            shown += before ? 1 : 0;
+            board->post(compare(before ? *before : *now, *now));
+            before = *std::move(now);
+        }
+        while (!looking->is_over && session.ports.clock.now() < next) {
+            static_cast<void>(co_await looking->over.wait_until(session.ports.clock, next));
+        }
+    }
+    board->finish();
+}
+
+/// Draws and obeys keys until the user leaves, or a signal asks for it, which is returned.
+int watch(Terminal& terminal, Board& board, TopView& view) {
+    KeyReader keys;
+    terminal.enter();
+    bool needs_drawing = true;
+    while (!board.is_finished()) {
+        if (needs_drawing) {
+            const ScreenSize size = terminal.size();
+            terminal.draw(screen_text(view.lines(size.width, size.height)));
+        }
+        const auto wake = terminal.wait(keys.is_waiting() ? kEscapeDelay : seconds(3600));
+        if (wake.ended_by != 0) return wake.ended_by;
+        if (wake.hung_up) return 0;
+        const auto typed = wake.typed.empty() ? keys.give_up() : keys.read(wake.typed);
+        for (const Key& key : typed) {
+            if (!view.press(key)) return 0;
+        }
+        needs_drawing = wake.needs_drawing || wake.rang || !typed.empty();
+        if (auto news = board.take()) {
+            *news ? view.take(**std::move(news)) : view.fail(news->error());
+        }
+    }
+    return 0;
+}
+
+port::Task<int> show(Session& session, const Plan* plan, Terminal* terminal, int* ended_by) {
+    Board board(*terminal);
+    TopView view(plan->place, plan->interval);
+    Looking looking;
+    session.ports.spawn.spawn(keep_looking(looking.gate.enter(), session, plan, &board, &looking));
+    // The terminal blocks; the loop does not.
+    co_await session.ports.spawn.offload([&] {
+        *ended_by = watch(*terminal, board, view);
+        terminal->leave();
+    });
+    looking.is_over = true;
+    looking.over.notify_all();
+    session.cluster.close();
+    while (looking.gate.held() > 0) co_await looking.gate.left().wait();
     co_return kOk;
 }
 
 }  // namespace
 
 int top(const Invocation& invocation) {
-    const auto interval = number_of(invocation, "interval-ms", 10, 3'600'000);
-    if (!interval) return tell(kUsage, interval.error());
-    const auto count = number_of(invocation, "count", 0, INT64_MAX);
-    if (!count) return tell(kUsage, count.error());
-    const std::int64_t samples = invocation.is_on("once") ? 1 : *count;
-    return run_session(invocation, [&](Session& session) {
-        return run(session, milliseconds(*interval), samples, invocation.is_on("json"));
+    const auto plan = plan_of(invocation);
+    if (!plan) return tell(kUsage, plan.error());
+    // Before any thread starts.
+    auto terminal = plan->is_json ? nullptr : Terminal::open();
+    int ended_by = 0;
+    const int exit_code = run_session(invocation, [&](Session& session) {
+        return terminal == nullptr ? print(session, &*plan)
+                                   : show(session, &*plan, terminal.get(), &ended_by);
     });
+    terminal.reset();
+    if (ended_by != 0) end_by(ended_by);
+    return exit_code;
 }
 
 }  // namespace dlog::cli

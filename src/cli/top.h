@@ -1,4 +1,4 @@
-/// `dlog top`: what goes on in a cluster, again and again.
+/// `dlog top`: what goes on in a cluster, again and again; on a terminal as a screen with keys.
 #pragma once
 
 namespace dlog::cli {

@@ -161,6 +161,7 @@ Result<std::map<NodeId, protocol::ListOffsetsRequest>> requests_by_leader(
                 "topic " + topic.name + " has no partition " + std::to_string(partition)));
         }
         const PartitionInfo& info = topic.partitions[static_cast<std::size_t>(partition)];
+        if (info.leader.value < 0) continue;  // it stays open
         protocol::ListOffsetsRequest& request = requests[info.leader];
         request.replica_id = -1;
         request.timeout_ms = wait_ms;
@@ -228,7 +229,10 @@ port::Task<Result<std::vector<ListedOffset>>> list_offsets(Cluster& cluster, std
         cluster.forget_topic(topic);
         const bool is_in_time = co_await cluster.wait(backoff.next(), deadline);
         if (!is_in_time) {
-            co_return unexpected(asked ? Error{.kind = ErrorKind::kTimedOut} : asked.error());
+            const std::string what =
+                topic + " partition " + std::to_string(round.open.front()) + " has no leader";
+            co_return unexpected(asked ? broker_error(ErrorCode::kLeaderNotAvailable, what)
+                                       : asked.error());
         }
     }
     std::sort(

@@ -375,6 +375,80 @@ port::Task<void> ask(port::Ports& ports, AskRun& run) {
     run.is_done = true;
 }
 
+/// Writes to both partitions in turn and reads them at the same time.
+struct TwoPartitions {
+    std::uint64_t records = 0;
+    Outcomes outcomes;
+    std::vector<std::uint64_t> read = std::vector<std::uint64_t>(2);
+    std::optional<Error> error;
+    bool is_done = false;
+};
+
+port::Task<void> write_both(Cluster* cluster, TwoPartitions* run) {
+    Producer producer(*cluster, {}, run->outcomes);
+    producer.start();
+    for (std::uint64_t i = 0; i < run->records; ++i) {
+        const auto sent = co_await producer.send({.topic = "orders",
+                                                  .partition = static_cast<std::int32_t>(i % 2),
+                                                  .value = as_bytes("value"),
+                                                  .tag = i});
+        if (!sent) run->error = sent.error();
+    }
+    co_await producer.flush();
+    co_await producer.close();
+}
+
+port::Task<void> write_and_read_both(port::Ports* ports, TwoPartitions* run) {
+    Cluster cluster(*ports, cluster_config());
+    ports->spawn.spawn(write_both(&cluster, run));
+    Fetcher fetcher(cluster, {.wait_max = milliseconds(100)});
+    fetcher.assign("orders", 0, Offset{0});
+    fetcher.assign("orders", 1, Offset{0});
+    const Instant deadline = ports->clock.now() + seconds(60);
+    while (run->read[0] + run->read[1] < run->records && ports->clock.now() < deadline) {
+        const auto polled = co_await fetcher.poll(deadline);
+        if (!polled) run->error = polled.error();
+        if (!polled) break;
+        for (const Fetched& fetched : *polled) {
+            run->read[static_cast<std::size_t>(fetched.partition)] +=
+                static_cast<std::uint64_t>(fetched.next_offset.since(fetched.from));
+        }
+        co_await port::sleep_for(ports->clock, milliseconds(10));
+    }
+    co_await fetcher.close();
+    cluster.close();
+    run->is_done = true;
+}
+
+TEST_CASE("a partition without a leader waits for one, and holds up no other") {
+    TwoPartitions run{.records = 200};
+    Setup setup(41);
+    setup.broker.topics["orders"][1].has_leader = false;
+    setup.client_host.ports().spawn.spawn(write_and_read_both(&setup.client_host.ports(), &run));
+    CHECK_FALSE(setup.run(run.is_done, seconds(10)));
+    CHECK(run.outcomes.written.size() == 100);
+    CHECK(run.read == std::vector<std::uint64_t>{100, 0});
+    CHECK(setup.broker.topics["orders"][1].next_offset == 0);
+    setup.broker.topics["orders"][1].has_leader = true;
+    REQUIRE(setup.run(run.is_done, seconds(10)));
+    CHECK(run.outcomes.written.size() == 200);
+    CHECK(run.outcomes.failed.empty());
+    CHECK(run.read == std::vector<std::uint64_t>{100, 100});
+    CHECK_FALSE(run.error);
+}
+
+TEST_CASE("a topic all of whose partitions lack leaders is waited for") {
+    TwoPartitions run{.records = 20};
+    Setup setup(42);
+    for (FakePartition& partition : setup.broker.topics["orders"]) partition.has_leader = false;
+    setup.client_host.ports().spawn.spawn(write_and_read_both(&setup.client_host.ports(), &run));
+    CHECK_FALSE(setup.run(run.is_done, seconds(10)));
+    for (FakePartition& partition : setup.broker.topics["orders"]) partition.has_leader = true;
+    REQUIRE(setup.run(run.is_done, seconds(10)));
+    CHECK(run.outcomes.written.size() == 20);
+    CHECK_FALSE(run.error);
+}
+
 TEST_CASE("a broker that knows only the first ApiVersions is understood (KIP-511)") {
     AskRun run;
     Setup setup(1);

@@ -124,6 +124,7 @@ port::Task<Result<ConnectionPtr>> Cluster::any_connection() {
 
 void Cluster::learn_broker(NodeId node, port::Endpoint endpoint) {
     Node& slot = node_slot(node);
+    slot.is_member = node.value >= 0;
     if (slot.endpoint == endpoint) return;
     slot.endpoint = std::move(endpoint);
     for (Line& line : slot.lines) line.connection.reset();
@@ -132,13 +133,20 @@ void Cluster::learn_broker(NodeId node, port::Endpoint endpoint) {
 std::vector<NodeId> Cluster::known_brokers() const {
     std::vector<NodeId> ids;
     for (const auto& [id, node] : nodes_) {
-        if (id.value >= 0) ids.push_back(id);
+        if (node->is_member) ids.push_back(id);
     }
     return ids;
 }
 
+const port::Endpoint& Cluster::address_of(NodeId node) const {
+    const auto found = nodes_.find(node);
+    DLOG_ASSERT(found != nodes_.end(), node.value);
+    return found->second->endpoint;
+}
+
 template <class Response>
 void Cluster::learn_brokers(const Response& response) {
+    for (const auto& [id, node] : nodes_) node->is_member = false;
     for (const auto& broker : response.brokers) {
         learn_broker(NodeId{broker.node_id},
                      {broker.host, static_cast<std::uint16_t>(broker.port)});
@@ -159,6 +167,8 @@ TopicInfoPtr Cluster::learn_topic(const Topic& topic) {
         info->partitions[index] = {NodeId{partition.leader_id},
                                    LeaderEpoch{partition.leader_epoch}};
     }
+    info->lacks_leaders = std::ranges::any_of(
+        info->partitions, [](const PartitionInfo& one) { return one.leader.value < 0; });
     topics_[info->name] = info;
     return info;
 }
@@ -166,8 +176,14 @@ TopicInfoPtr Cluster::learn_topic(const Topic& topic) {
 TopicInfoPtr Cluster::known_topic(std::string_view name) const {
     const auto found = topics_.find(name);
     if (found == topics_.end()) return nullptr;
-    const Duration age = ports_.clock.now() - found->second->learned_at;
-    return age > config_.metadata_age_max ? nullptr : found->second;
+    const TopicInfo& topic = *found->second;
+    const bool has_leader = std::ranges::any_of(
+        topic.partitions, [](const PartitionInfo& one) { return one.leader.value >= 0; });
+    if (!has_leader) return nullptr;
+    const Duration age_max = topic.lacks_leaders
+                                 ? std::min(config_.backoff_max, config_.metadata_age_max)
+                                 : config_.metadata_age_max;
+    return ports_.clock.now() - topic.learned_at > age_max ? nullptr : found->second;
 }
 
 void Cluster::forget_topic(std::string_view name) {
@@ -202,11 +218,7 @@ port::Task<Result<TopicInfoPtr>> Cluster::ask_topic(std::string name, bool may_c
             co_return unexpected(broker_error(topic.error_code, "topic " + name));
         }
         const TopicInfoPtr info = learn_topic(topic);
-        const bool has_leaders =
-            std::all_of(info->partitions.begin(), info->partitions.end(),
-                        [](const PartitionInfo& partition) { return partition.leader.value >= 0; });
-        if (info->partitions.empty() || !has_leaders) {
-            forget_topic(name);
+        if (known_topic(name) == nullptr) {
             co_return unexpected(broker_error(ErrorCode::kLeaderNotAvailable, "topic " + name));
         }
         co_return info;

@@ -42,7 +42,7 @@ struct ClusterConfig {
     std::string_view text);
 
 struct PartitionInfo {
-    NodeId leader{-1};
+    NodeId leader{-1};  ///< -1: none at the moment
     LeaderEpoch leader_epoch = kNoEpoch;
 };
 
@@ -52,6 +52,8 @@ struct TopicInfo {
     bool is_internal = false;
     std::vector<PartitionInfo> partitions;  ///< by partition number
     Instant learned_at;
+    /// Some partition has no leader: this is worth knowing for a moment only.
+    bool lacks_leaders = false;
 };
 using TopicInfoPtr = std::shared_ptr<const TopicInfo>;
 
@@ -87,9 +89,9 @@ class Cluster {
     [[nodiscard]] Random& random() { return random_; }
     [[nodiscard]] Instant default_deadline() const;
 
-    /// What is known of the topic, asked for when it is not, or too old. A topic without leaders is
-    /// asked for again until the deadline, one that is unknown a few times. `may_create` lets the
-    /// broker create it (auto.create.topics.enable).
+    /// What is known of the topic, asked for when it is not, or too old. A topic without any leader
+    /// is asked for again until the deadline, one that is unknown a few times. `may_create` lets
+    /// the broker create it (auto.create.topics.enable).
     [[nodiscard]] port::Task<Result<TopicInfoPtr>> topic(std::string name, bool may_create,
                                                          Instant deadline);
     /// nullptr when nothing is known of it at the moment.
@@ -106,8 +108,10 @@ class Cluster {
     void learn_broker(NodeId node, port::Endpoint endpoint);
     /// The open connection to a broker, or nullptr.
     [[nodiscard]] ConnectionPtr open_connection(NodeId node, Lane lane = Lane::kCalls) const;
-    /// The brokers that are known by their ids.
+    /// The brokers of the cluster, as its last answer named them.
     [[nodiscard]] std::vector<NodeId> known_brokers() const;
+    /// Where a known broker is.
+    [[nodiscard]] const port::Endpoint& address_of(NodeId node) const;
     /// Any broker of the cluster.
     [[nodiscard]] port::Task<Result<ConnectionPtr>> any_connection();
 
@@ -147,6 +151,8 @@ class Cluster {
     };
     struct Node {
         port::Endpoint endpoint;
+        /// Of the cluster. One that left it may still be connected, and may come back.
+        bool is_member = false;
         Line lines[2];  ///< By Lane.
 
         [[nodiscard]] Line& line(Lane lane) { return lines[static_cast<std::size_t>(lane)]; }

@@ -42,6 +42,7 @@ struct FakePartition {
     };
     std::vector<Buffer> batches;
     std::int64_t next_offset = 0;
+    bool has_leader = true;
     std::map<std::int64_t, Sequences> producers;
 };
 
@@ -153,7 +154,7 @@ class FakeBroker {
             for (std::size_t i = 0; i < found->second.size(); ++i) {
                 auto& partition = topic.partitions.emplace_back();
                 partition.partition_index = static_cast<std::int32_t>(i);
-                partition.leader_id = 1;
+                partition.leader_id = found->second[i].has_leader ? 1 : -1;
                 partition.leader_epoch = 3;
             }
         }

@@ -89,6 +89,7 @@ port::Task<Result<void>> Fetcher::ask_idle_leaders(Instant deadline) {
         if (!place.rests && !place.is_paused) open.push_back({key, place.position});
     }
     std::map<NodeId, std::vector<Wanted>> by_leader;
+    std::optional<Key> without_leader;
     for (Wanted& wanted : open) {
         DLOG_CO_TRY_ASSIGN(const TopicInfoPtr topic,
                            co_await cluster_.topic(wanted.key.topic, false, deadline));
@@ -99,11 +100,21 @@ port::Task<Result<void>> Fetcher::ask_idle_leaders(Instant deadline) {
                                                   std::to_string(wanted.key.partition)));
         }
         const NodeId leader = topic->partitions[index].leader;
+        if (leader.value < 0) {
+            without_leader = wanted.key;
+            continue;
+        }
         if (!asked_.contains(leader)) by_leader[leader].push_back(std::move(wanted));
     }
     for (auto& [leader, wanted] : by_leader) {
         asked_.insert(leader);
         cluster_.ports().spawn.spawn(ask(this, gate_.enter(), leader, std::move(wanted)));
+    }
+    // Those that have one are read meanwhile.
+    if (without_leader && asked_.empty()) {
+        co_return unexpected(broker_error(
+            ErrorCode::kLeaderNotAvailable,
+            without_leader->topic + " partition " + std::to_string(without_leader->partition)));
     }
     co_return Result<void>();
 }

@@ -109,7 +109,7 @@ class GroupMember {
     port::Task<Result<TopicPartitions>> join_and_sync();
     template <class Joined>
     port::Task<Result<Assignments>> decide(Joined joined);
-    port::Task<PartitionCounts> count_partitions(std::vector<std::string> topics);
+    port::Task<Result<PartitionCounts>> count_partitions(std::vector<std::string> topics);
     port::Task<void> look_for_new_partitions();
     port::Task<Result<void>> heartbeat();
 

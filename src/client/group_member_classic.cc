@@ -135,7 +135,7 @@ port::Task<Result<Assignments>> GroupMember::decide(Joined joined) {
         members.push_back(*std::move(subscription));
     }
     counted_topics_.assign(topics.begin(), topics.end());
-    counts_ = co_await count_partitions(counted_topics_);
+    DLOG_CO_TRY_ASSIGN(counts_, co_await count_partitions(counted_topics_));
     const std::string name = joined->protocol_name.value_or("");
     if (name == kRangeName) co_return assign_range(std::move(members), *counts_);
     if (name == kCooperativeStickyName) co_return assign_cooperative_sticky(members, *counts_);
@@ -144,11 +144,17 @@ port::Task<Result<Assignments>> GroupMember::decide(Joined joined) {
 }
 
 /// Of those that are there.
-port::Task<PartitionCounts> GroupMember::count_partitions(std::vector<std::string> topics) {
+port::Task<Result<PartitionCounts>> GroupMember::count_partitions(std::vector<std::string> topics) {
     PartitionCounts counts;
     for (const std::string& topic : topics) {
         const auto info = co_await cluster_.topic(topic, false, cluster_.default_deadline());
-        if (info) counts[topic] = static_cast<std::int32_t>((*info)->partitions.size());
+        if (info) {
+            counts[topic] = static_cast<std::int32_t>((*info)->partitions.size());
+        } else if (info.error().is_retriable() &&
+                   info.error().code != ErrorCode::kUnknownTopicOrPartition) {
+            // It may be there: nobody is to lose its partitions because nobody answers.
+            co_return unexpected(info.error());
+        }
     }
     co_return counts;
 }
@@ -157,8 +163,9 @@ port::Task<PartitionCounts> GroupMember::count_partitions(std::vector<std::strin
 port::Task<void> GroupMember::look_for_new_partitions() {
     if (!counts_ || generation_ < 0) co_return;
     const std::int32_t generation = generation_;
-    const PartitionCounts counts = co_await count_partitions(counted_topics_);
-    if (counts_ && generation == generation_ && counts != *counts_) must_join_ = true;
+    const auto counts = co_await count_partitions(counted_topics_);
+    if (!counts) co_return;
+    if (counts_ && generation == generation_ && *counts != *counts_) must_join_ = true;
 }
 
 port::Task<Result<void>> GroupMember::heartbeat() {

@@ -363,6 +363,11 @@ Instant Producer::Impl::send_what_is_due() {
             const auto index = static_cast<std::size_t>(partition);
             if (index >= info->partitions.size()) continue;
             const NodeId leader = info->partitions[index].leader;
+            if (leader.value < 0) {
+                // By then it is asked about again.
+                wake_at = std::min(wake_at, now + cluster_.config().backoff_max);
+                continue;
+            }
             NodeState& node = nodes_[leader];
             if (node.in_flight >= config_.in_flight_max || node.is_connecting) continue;
             if (node.retry_at > now) {

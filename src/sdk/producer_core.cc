@@ -13,6 +13,9 @@ namespace dlog::sdk {
 
 namespace {
 
+/// A topic whose partitions were learned so recently is not asked about for another.
+constexpr Duration kAskAgain = seconds(1);
+
 client::ProducerConfig sender_config(const ProducerOptions& options) {
     client::ProducerConfig config;
     config.acks = static_cast<client::Acks>(options.acks);
@@ -112,6 +115,10 @@ Result<ProducerCore::Step> ProducerCore::try_append(const ProducerRecord& record
                                  .headers = headers_of(record),
                                  .tag = reinterpret_cast<std::uintptr_t>(observer)};
     DLOG_TRY(partition_by_choice(record, inner));
+    if (may_have_grown(record)) {
+        want(record.topic);
+        return Step::kNoTopic;
+    }
     const auto appended = accumulator_.append(inner, now);
     if (!appended) return unexpected(public_error(appended.error()));
     switch (*appended) {
@@ -127,6 +134,16 @@ Result<ProducerCore::Step> ProducerCore::try_append(const ProducerRecord& record
             return Step::kNoTopic;
     }
     DLOG_UNREACHABLE();
+}
+
+/// Whether the record's partition is beyond those that are known, and there may be more by now.
+bool ProducerCore::may_have_grown(const ProducerRecord& record) {
+    if (record.partition < 0) return false;
+    const auto count = accumulator_.partition_count(record.topic);
+    if (!count || record.partition < *count) return false;
+    const auto asked = asked_.find(record.topic);
+    return asked == asked_.end() || asked->second.is_under_way ||
+           monotonic_now() - asked->second.learned_at > kAskAgain;
 }
 
 void ProducerCore::want(std::string_view topic) {
@@ -340,6 +357,11 @@ port::Task<void> ProducerCore::pump(Ref<ProducerCore> self) {
 
 port::Task<void> ProducerCore::learn(Ref<ProducerCore> self, std::string topic) {
     client::Cluster& cluster = self->core_->cluster();
+    {
+        const std::lock_guard lock(self->mutex_);
+        // Asked about although it is known: what is known is too old.
+        if (self->accumulator_.partition_count(topic)) cluster.forget_topic(topic);
+    }
     const auto info =
         co_await cluster.topic(topic, self->options_.may_create_topics, cluster.default_deadline());
     const std::lock_guard lock(self->mutex_);
@@ -350,6 +372,7 @@ port::Task<void> ProducerCore::learn(Ref<ProducerCore> self, std::string topic) 
     Asked& asked = self->asked_[topic];
     ++asked.times;
     asked.is_under_way = false;
+    asked.learned_at = monotonic_now();
     asked.failure.reset();
     if (!info) asked.failure = public_error(info.error());
     self->changed_.notify_all();

@@ -51,6 +51,7 @@ class ProducerCore final : public Part, private client::DeliveryListener {
     struct Asked {
         std::uint64_t times = 0;  ///< How often an answer has come.
         bool is_under_way = false;
+        Instant learned_at;            ///< When the last answer came.
         std::optional<Error> failure;  ///< The last answer's.
     };
     enum class Step : std::uint8_t { kTaken, kNoRoom, kNoTopic };
@@ -63,6 +64,7 @@ class ProducerCore final : public Part, private client::DeliveryListener {
                                                    client::ProducerRecord& inner);
     [[nodiscard]] Error no_room(Step step, const ProducerRecord& record,
                                 const Error* failure) const;
+    [[nodiscard]] bool may_have_grown(const ProducerRecord& record);
     void want(std::string_view topic);
 
     // The client's thread.

@@ -15,14 +15,19 @@ def pytest_addoption(parser):
     parser.addoption("--against", choices=["dlog", "kafka"], default="dlog", help="the broker to test")
 
 
+# Groups of the new protocol move at their members' heartbeats; a new group need not wait for more members. Kafka's own
+# tests run with as little patience.
+BRISK = {"group.initial.rebalance.delay.ms": "0", "group.consumer.heartbeat.interval.ms": "500"}
+
+
 def start_broker(kind: str, folder: pathlib.Path):
     if kind == "kafka":
         from apache_kafka import Kafka
 
-        return Kafka(folder / "kafka", heap="512m")
+        return Kafka(folder / "kafka", {**BRISK, "group.consumer.min.heartbeat.interval.ms": "500"}, heap="512m")
     from node import Node
 
-    return Node(folder)
+    return Node(folder, {name.replace(".", "-"): value for name, value in BRISK.items()})
 
 
 @pytest.fixture(scope="session")

@@ -177,7 +177,12 @@ def test_the_example_hears_of_deliveries_in_every_way(example, client, either, t
     assert sorted(printed) == sorted(f"{way}: partition 0, offset {i}" for i, way in enumerate(ways))
 
 
+# Members hear of a rebalance at their next heartbeat.
+BRISK = {"heartbeat_interval_ms": "500"}
+
+
 def member(client: Cpp, broker, topic: str, **settings: str) -> Member:
+    settings = {**BRISK, **settings}
     more = [f"{name.replace('_', '.')}={value}" for name, value in settings.items()]
     return Member([*client.command(), "group", broker.bootstrap, topic, f"g-{topic}", *more])
 
@@ -241,7 +246,7 @@ def test_it_shares_a_group_with_other_clients(client, either, topic, other, mine
     def start(name: str) -> Member:
         if name == "cpp":
             return member(client, either, topic, partition_assignment_strategy=mine)
-        return join(name, either, topic, f"g-{topic}", partition_assignment_strategy=theirs)
+        return join(name, either, topic, f"g-{topic}", partition_assignment_strategy=theirs, **BRISK)
 
     names = ["cpp", other] if is_first else [other, "cpp"]
     with start(names[0]) as one:

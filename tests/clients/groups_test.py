@@ -106,7 +106,7 @@ def test_cooperative_members_keep_what_stays_theirs(broker, parted, client):
     strategy = "cooperative-sticky"
     if client == "java":
         strategy = "org.apache.kafka.clients.consumer.CooperativeStickyAssignor"
-    settings = {"partition_assignment_strategy": strategy}
+    settings = {"partition_assignment_strategy": strategy, "heartbeat_interval_ms": "500"}
     group = f"g-{parted}"
     with join(client, broker, parted, group, **settings) as one:
         wait_for(lambda: share(one), "everything for the first", [one])
@@ -119,14 +119,14 @@ def test_cooperative_members_keep_what_stays_theirs(broker, parted, client):
 
 @pytest.mark.parametrize("client", ["confluent-kafka", "java"])
 def test_a_static_member_comes_back_to_its_partitions_without_a_rebalance(broker, parted, client):
-    group = f"g-{parted}"
-    with join(client, broker, parted, group, group_instance_id="a") as one:
-        with join(client, broker, parted, group, group_instance_id="b") as two:
+    group, brisk = f"g-{parted}", {"heartbeat_interval_ms": "500"}
+    with join(client, broker, parted, group, group_instance_id="a", **brisk) as one:
+        with join(client, broker, parted, group, group_instance_id="b", **brisk) as two:
             wait_for(lambda: share(one, two), "a fair share", [one, two])
             before = two.assigned
             two.kill()
         written = produce(broker, parted, 0, 40)
-        with join(client, broker, parted, group, group_instance_id="b") as again:
+        with join(client, broker, parted, group, group_instance_id="b", **brisk) as again:
             wait_for(lambda: again.assigned == before, "the same partitions", [one, again])
             wait_for(lambda: values(one, again) == written, "all records", [one, again])
             again.leave()
@@ -290,7 +290,7 @@ def test_what_a_group_may_not_do_has_kafkas_errors(broker, parted):
 def test_a_group_goes_over_to_the_new_protocol_and_back_with_its_members(broker, parted, strategy):
     """KIP-848: members of both protocols share the partitions for as long as both are there."""
     group = f"g-{parted}"
-    classic = {"partition_assignment_strategy": strategy, "heartbeat_interval_ms": "1000"}
+    classic = {"partition_assignment_strategy": strategy, "heartbeat_interval_ms": "500"}
     new = {"group_protocol": "consumer"}
     written = set()
 

@@ -1,15 +1,20 @@
 // The probe runs one case of DLog's C++ client at its default settings:
 //
-//	probe produce BOOTSTRAP TOPIC CODEC COUNT  keys k0.., values v0.., to partition 0
-//	probe consume BOOTSTRAP TOPIC COUNT        prints "offset<TAB>key<TAB>value"
-//	probe restart BOOTSTRAP TOPIC COUNT        idempotent; prints "half", goes on after a line
-// of input 	probe topics BOOTSTRAP TOPIC               creates, lists, describes, grows, deletes
-//	probe times BOOTSTRAP TOPIC MILLIS         prints the first offset at or after that time
-//	probe keys BOOTSTRAP TOPIC PARTITIONING    a key a line of input; prints
-//"partition<TAB>offset<TAB>key" 	probe since BOOTSTRAP TOPIC MILLIS COUNT   prints
-//"partition<TAB>offset<TAB>key" of all partitions 	probe walk BOOTSTRAP TOPIC COUNT seeks,
-// pauses and resumes over partition 0 of COUNT records
-//	probe group BOOTSTRAP TOPIC GROUP [SETTING=VALUE...]  a member, as member.py and its kind
+//   probe produce BOOTSTRAP TOPIC CODEC COUNT: keys k0.., values v0.., to partition 0
+//   probe consume BOOTSTRAP TOPIC COUNT: prints "offset<TAB>key<TAB>value"
+//   probe restart BOOTSTRAP TOPIC COUNT: idempotent; prints "half", goes on after a line of input
+//   probe flow BOOTSTRAP TOPIC: keys k0.., values v0.., 500 a second until its input ends; prints
+//     how many when all are delivered
+//   probe grown BOOTSTRAP TOPIC PARTITION: sends one record to it, before and after it is there
+//   probe topics BOOTSTRAP TOPIC: creates, lists, describes, grows, deletes
+//   probe times BOOTSTRAP TOPIC MILLIS: prints the first offset at or after that time
+//   probe keys BOOTSTRAP TOPIC PARTITIONING: a key a line of input; prints
+//     "partition<TAB>offset<TAB>key"
+//   probe since BOOTSTRAP TOPIC MILLIS COUNT: prints the same, of all partitions
+//   probe walk BOOTSTRAP TOPIC COUNT: seeks, pauses, resumes over partition 0 of COUNT records
+//   probe group BOOTSTRAP TOPIC GROUP [SETTING=VALUE...]: a member, as member.py and its kind
+//
+// A last word metadata.max.age.ms=N is for the client.
 
 #include <dlog/admin.h>
 #include <dlog/client.h>
@@ -58,7 +63,8 @@ void need_soon(const std::function<bool()>& holds, std::string_view what) {
 }
 
 std::string numbered(const char* prefix, int number) {
-    return prefix + std::to_string(number);
+    std::string text(prefix);
+    return text += std::to_string(number);
 }
 
 void send_range(dlog::Producer& producer, const std::string& topic, int from, int to) {
@@ -111,6 +117,42 @@ void restart(dlog::Client& client, const Arguments& words) {
     std::getline(std::cin, line);
     send_range(producer, words.at(0), count / 2, count);
     std::cout << "done\n";
+}
+
+/// Runs `step` again and again until the input ends.
+void until_input_ends(const std::function<void()>& step) {
+    std::atomic<bool> has_ended = false;
+    std::thread input([&] {
+        while (std::cin.get() != EOF) {
+        }
+        has_ended = true;
+    });
+    while (!has_ended) step();
+    input.join();
+}
+
+void flow(dlog::Client& client, const Arguments& words) {
+    auto producer = need(client.producer());
+    int sent = 0;
+    until_input_ends([&] {
+        const std::string key = numbered("k", sent);
+        const std::string value = numbered("v", sent++);
+        need(producer.send({.topic = words.at(0), .key = key, .value = value}));
+        std::this_thread::sleep_for(2ms);
+    });
+    need(producer.flush(60s));
+    std::cout << sent << '\n';
+}
+
+void grown(dlog::Client& client, const Arguments& words) {
+    const std::int32_t partition = std::stoi(words.at(1));
+    auto producer = need(client.producer());
+    const dlog::ProducerRecord record{
+        .topic = words.at(0), .value = "there", .partition = partition};
+    require(!producer.send(record), "a partition that is not there was written to");
+    need(client.admin().create_partitions(words.at(0), partition + 1));
+    need_soon([&] { return producer.send(record).has_value(); }, "the partition is not written to");
+    need(producer.flush(30s));
 }
 
 void topics(dlog::Client& client, const Arguments& words) {
@@ -267,6 +309,8 @@ dlog::ConsumerOptions member_options(const Arguments& words, dlog::RebalanceObse
             require(value == "range" || value == "cooperative-sticky", "unknown strategy");
             group.assignor =
                 value == "range" ? dlog::Assignor::kRange : dlog::Assignor::kCooperativeSticky;
+        } else if (name == "heartbeat.interval.ms") {
+            group.heartbeat_interval = std::chrono::milliseconds(std::stoi(value));
         } else if (name == "session.timeout.ms") {
             group.session_timeout = std::chrono::milliseconds(std::stoi(value));
         } else {
@@ -280,23 +324,16 @@ void group(dlog::Client& client, const Arguments& words) {
     Held held;
     auto consumer = need(client.consumer(member_options(words, held)));
     need(consumer.subscribe({words.at(0)}));
-    std::atomic<bool> has_ended = false;
-    std::thread input([&] {
-        while (std::cin.get() != EOF) {
-        }
-        has_ended = true;
-    });
-    while (!has_ended) {
+    until_input_ends([&] {
         const auto records = consumer.poll(100ms);
-        if (!records && records.error().is_retriable) continue;
+        if (!records && records.error().is_retriable) return;
         if (!records) fail(records.error().text);
         for (const dlog::Record& record : *records) {
             std::cout << record.partition << '\t' << record.offset << '\t' << record.key.text()
                       << '\t' << record.value.text() << std::endl;
         }
-    }
+    });
     need(consumer.close());
-    input.join();
 }
 
 void walk(dlog::Client& client, const Arguments& words) {
@@ -339,10 +376,18 @@ void walk(dlog::Client& client, const Arguments& words) {
 
 int main(int argc, char** argv) {
     static const std::map<std::string, void (*)(dlog::Client&, const Arguments&)> kCases = {
-        {"produce", produce}, {"consume", consume}, {"restart", restart},
-        {"topics", topics},   {"times", times},     {"keys", keys},
-        {"since", since},     {"walk", walk},       {"group", group}};
+        {"produce", produce}, {"consume", consume}, {"restart", restart}, {"topics", topics},
+        {"times", times},     {"keys", keys},       {"since", since},     {"walk", walk},
+        {"group", group},     {"flow", flow},       {"grown", grown}};
     if (argc < 4 || !kCases.contains(argv[1])) fail("usage: probe CASE BOOTSTRAP TOPIC ...");
-    auto client = need(dlog::Client::connect(argv[2]));
-    kCases.at(argv[1])(client, Arguments(argv + 3, argv + argc));
+    Arguments words(argv + 3, argv + argc);
+    dlog::ClientOptions options;
+    const std::string age = "metadata.max.age.ms=";
+    if (words.back().starts_with(age)) {
+        const int milliseconds = std::stoi(words.back().substr(age.size()));
+        options.metadata_age_max = std::chrono::milliseconds(milliseconds);
+        words.pop_back();
+    }
+    auto client = need(dlog::Client::connect(argv[2], options));
+    kCases.at(argv[1])(client, words);
 }
