@@ -94,7 +94,8 @@ constexpr Served kServed[] = {
      .limits = "No transactions: their fields are -1."},
     {.key = ApiKey::kConsumerGroupHeartbeat,
      .handler = handle_consumer_group_heartbeat,
-     .limits = "A subscription by regular expression is refused with UNSUPPORTED_VERSION."},
+     .limits = "A regular expression may have 4,096 bytes and 1,024 instructions of RE2; what it "
+               "matches is looked at again at most every 10 s."},
     {.key = ApiKey::kConsumerGroupDescribe, .handler = handle_consumer_group_describe},
     {.key = ApiKey::kDescribeTopicPartitions, .handler = handle_describe_topic_partitions},
 };

@@ -172,6 +172,28 @@ def test_a_static_member_of_the_new_protocol_comes_back_to_its_partitions(broker
         one.leave()
 
 
+@pytest.mark.parametrize("client", ["confluent-kafka", "java"])
+def test_a_member_reads_what_its_pattern_matches_now_and_later(broker, topic, client):
+    """KIP-848: the broker matches. Both clients send patterns that begin with ^ as they are."""
+    make(broker, f"{topic}-a")
+    make(broker, f"other-{topic}-a")
+    with join(client, broker, f"^{topic}-.*", f"g-{topic}", **NEW_PROTOCOL) as one:
+        produce(broker, f"other-{topic}-a", 1000, 40)
+        first = produce(broker, f"{topic}-a", 0, 40)
+        wait_for(lambda: values(one) == first, "the records of the first topic", [one])
+        make(broker, f"{topic}-b")
+        second = produce(broker, f"{topic}-b", 40, 40)
+        wait_for(lambda: values(one) == first | second, "the records of the second topic", [one])
+        one.leave()
+
+
+def test_a_pattern_that_is_none_is_refused(broker, topic):
+    make(broker, topic)
+    with join("java", broker, f"^{topic}(", f"g-{topic}", **NEW_PROTOCOL) as one:
+        assert one.finish() != 0
+        assert "InvalidRegularExpression" in "".join(one.errors)
+
+
 def test_tools_see_groups_of_the_new_protocol(broker, parted):
     group, where = f"g-{parted}", ["--bootstrap-server", broker.bootstrap]
     tool = "consumer.group.ConsumerGroupCommand"
@@ -188,9 +210,11 @@ def test_tools_see_groups_of_the_new_protocol(broker, parted):
     assert group not in console(tool, *where, "--list").split()
 
 
-def test_a_group_of_the_new_protocol_survives_a_kill_of_the_broker(own_broker, topic):
+@pytest.mark.parametrize("pattern", ["", "^"])
+def test_a_group_of_the_new_protocol_survives_a_kill_of_the_broker(own_broker, topic, pattern):
     make(own_broker, topic)
-    with join("confluent-kafka", own_broker, topic, "g", **NEW_PROTOCOL, reconnect_backoff_max_ms="500") as one:
+    quick = {"reconnect_backoff_max_ms": "500"}
+    with join("confluent-kafka", own_broker, pattern + topic, "g", **NEW_PROTOCOL, **quick) as one:
         first = produce(own_broker, topic, 0, 40)
         wait_for(lambda: values(one) == first, "the first records", [one])
         own_broker.kill()

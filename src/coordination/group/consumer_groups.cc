@@ -137,6 +137,7 @@ ConsumerGroupDescribeResponse::DescribedGroup ConsumerGroups::describe(const Ste
         out.client_id = member.profile.client_id;
         out.client_host = member.profile.client_host;
         out.subscribed_topic_names = member.profile.topics;
+        out.subscribed_topic_regex = member.profile.pattern;
         out.assignment = to_assignment(without_epochs(member.progress.assigned), step.now.topics);
         out.target_assignment = to_assignment(member.target, step.now.topics);
         out.member_type = member.is_classic() ? kClassicMember : kConsumerMember;

@@ -101,6 +101,8 @@ class ConsumerGroups {
               ConsumerGroupTargetAssignmentMemberValue* value);
     void fold(const ConsumerGroupCurrentMemberAssignmentKey& key,
               ConsumerGroupCurrentMemberAssignmentValue* value);
+    void fold(const ConsumerGroupRegularExpressionKey& key,
+              ConsumerGroupRegularExpressionValue* value);
 
     // consumer_bridge.cc
     [[nodiscard]] std::expected<protocol::JoinGroupResponse, protocol::ErrorCode> admit_join(
@@ -130,6 +132,8 @@ class ConsumerGroups {
     // consumer_reconcile.cc
     /// Begins a new epoch if it must, or if the topics have become others.
     void update_epoch(Step& step, ConsumerGroup& group, bool must_change);
+    /// Matches the patterns anew as far as that is due. True when one matches something else.
+    [[nodiscard]] bool match_patterns(Step& step, ConsumerGroup& group);
     void assign(Step& step, ConsumerGroup& group);
     void wake_by(ConsumerGroup& group, Instant at) { timetable_.wake_by(at, group.id, group.slot); }
 

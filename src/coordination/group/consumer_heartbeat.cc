@@ -5,6 +5,7 @@
 
 #include "base/assert.h"
 #include "coordination/group/consumer_groups.h"
+#include "coordination/group/topic_pattern.h"
 
 namespace dlog::coordination {
 
@@ -132,7 +133,8 @@ ConsumerGroupHeartbeatResponse::Assignment to_assignment(const HeldPartitions& p
 /// A member that says everything wants to be told everything.
 bool is_full(const ConsumerGroupHeartbeatRequest& request) {
     return request.member_epoch == kJoiningEpoch ||
-           (request.rebalance_timeout_ms != -1 && request.subscribed_topic_names &&
+           (request.rebalance_timeout_ms != -1 &&
+            (request.subscribed_topic_names || request.subscribed_topic_regex) &&
             request.topic_partitions);
 }
 
@@ -148,11 +150,6 @@ std::optional<Refusal> ConsumerGroups::check(const GroupSettings& settings,
     }
     if (is_empty(request.instance_id)) return invalid("InstanceId can't be empty.");
     if (is_empty(request.rack_id)) return invalid("RackId can't be empty.");
-    if (request.subscribed_topic_regex && !request.subscribed_topic_regex->empty()) {
-        return Refusal{ErrorCode::kUnsupportedVersion,
-                       "Subscribing by a regular expression that the server resolves is not "
-                       "supported. Subscribe to topics by name."};
-    }
     if (epoch == kJoiningEpoch) {
         if (request.rebalance_timeout_ms == -1) {
             return invalid("RebalanceTimeoutMs must be provided in first request.");
@@ -160,13 +157,22 @@ std::optional<Refusal> ConsumerGroups::check(const GroupSettings& settings,
         if (request.topic_partitions && !request.topic_partitions->empty()) {
             return invalid("TopicPartitions must be empty when (re-)joining.");
         }
-        if (!request.subscribed_topic_names) {
-            return invalid("SubscribedTopicNames must be set when (re-)joining.");
+        if (!request.subscribed_topic_names && !request.subscribed_topic_regex) {
+            return invalid(
+                "Either SubscribedTopicNames or SubscribedTopicRegex must be set when "
+                "(re-)joining.");
         }
     } else if (epoch == kStaticLeavingEpoch && !request.instance_id) {
         return invalid("InstanceId can't be null.");
     } else if (epoch < kStaticLeavingEpoch) {
         return invalid("MemberEpoch is invalid.");
+    }
+    if (request.subscribed_topic_regex) {
+        const auto checked = check_pattern(*request.subscribed_topic_regex);
+        if (!checked) {
+            return Refusal{ErrorCode::kInvalidRegularExpression,
+                           "SubscribedTopicRegex cannot be used: " + checked.error() + "."};
+        }
     }
     const auto& assignors = settings.consumer_assignors;
     if (request.server_assignor &&
@@ -250,6 +256,11 @@ bool ConsumerGroups::update_member(Step& step, ConsumerGroup& group, const Consu
     if (request.subscribed_topic_names) {
         profile.topics = topic_list(*request.subscribed_topic_names);
     }
+    if (request.subscribed_topic_regex) {
+        profile.pattern = request.subscribed_topic_regex;
+        // It wants none any more.
+        if (profile.pattern->empty()) profile.pattern.reset();
+    }
     profile.client_id = beat.caller.client_id;
     profile.client_host = beat.caller.host;
     return put_member(step, group, id, std::move(profile), member);
@@ -260,6 +271,7 @@ bool ConsumerGroups::put_member(Step& step, ConsumerGroup& group, const std::str
     const bool is_new = member == nullptr;
     if (is_new) member = &group.get(id);
     const bool wants_other = is_new || profile.topics != member->profile.topics ||
+                             profile.pattern != member->profile.pattern ||
                              profile.assignor != member->profile.assignor;
     const bool is_changed = is_new || profile != member->profile;
 

@@ -25,6 +25,7 @@ import org.apache.kafka.clients.admin.RecordsToDelete;
 import org.apache.kafka.clients.admin.TopicDescription;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
+import org.apache.kafka.clients.consumer.SubscriptionPattern;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.clients.producer.RecordMetadata;
@@ -191,7 +192,8 @@ public class Probe {
         Properties p = settings(bootstrap, "group.id", group, "auto.offset.reset", "earliest");
         for (String setting : more) p.put(setting.split("=", 2)[0], setting.split("=", 2)[1]);
         try (var consumer = new KafkaConsumer<>(p, new StringDeserializer(), new StringDeserializer())) {
-            consumer.subscribe(List.of(topic));
+            if (topic.startsWith("^")) consumer.subscribe(new SubscriptionPattern(topic));
+            else consumer.subscribe(List.of(topic));
             Thread input = untilInputEnds();
             String known = null;
             while (input.isAlive()) {
