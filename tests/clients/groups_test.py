@@ -3,7 +3,7 @@
 import confluent_kafka
 import confluent_kafka.admin
 import pytest
-from drivers import CLIENTS, console, soon
+from drivers import CLIENTS, console, run, soon
 from members import join, wait_for
 
 PARTITIONS = 4
@@ -192,6 +192,13 @@ def test_a_pattern_that_is_none_is_refused(broker, topic):
     with join("java", broker, f"^{topic}(", f"g-{topic}", **NEW_PROTOCOL) as one:
         assert one.finish() != 0
         assert "InvalidRegularExpression" in "".join(one.errors)
+
+
+def test_a_group_has_settings_of_its_own(broker, topic):
+    """Set to 7000, to 1, which is too short, and taken back."""
+    out = run([*CLIENTS["java"].command(), "configure-group", broker.bootstrap, f"g-{topic}"])
+    default, own = "5000 DEFAULT_CONFIG", "7000 DYNAMIC_GROUP_CONFIG"
+    assert out.splitlines() == [default, own, "InvalidConfigurationException", own, default]
 
 
 def test_tools_see_groups_of_the_new_protocol(broker, parted):

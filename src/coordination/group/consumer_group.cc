@@ -218,11 +218,15 @@ GroupRecord ConsumerGroup::progress_record(const ConsumerMember& member) const {
         ConsumerGroupCurrentMemberAssignmentKey{.group_id = id, .member_id = member.id}, value);
 }
 
-GroupRecord ConsumerGroup::pattern_record(const std::string& pattern, const Now& now) const {
+GroupRecord ConsumerGroup::pattern_record(const std::string& pattern, const Now& now,
+                                          const GroupSettings& settings) const {
     const auto found = patterns.find(pattern);
     DLOG_ASSERT(found != patterns.end(), pattern);
     ConsumerGroupRegularExpressionValue value;
-    value.topics = found->second;
+    std::size_t bytes = 0;
+    for (const std::string& topic : found->second) bytes += topic.size();
+    // Of more topics than fit nothing is kept: after a restart they are matched anew.
+    if (bytes <= settings.group_bytes_max()) value.topics = found->second;
     value.version = static_cast<std::int64_t>(now.topics.version());
     value.timestamp = now.wall.ms;
     return make_record(

@@ -81,10 +81,6 @@ struct ConsumerMember {
     bool has_profile = false;
 
     [[nodiscard]] bool is_classic() const { return profile.classic.has_value(); }
-    [[nodiscard]] Duration session_timeout(const GroupSettings& settings) const {
-        return is_classic() ? milliseconds(profile.classic->session_timeout_ms)
-                            : settings.consumer_session_timeout;
-    }
 };
 
 class ConsumerGroup {
@@ -147,7 +143,8 @@ class ConsumerGroup {
     [[nodiscard]] GroupRecord target_record(const ConsumerMember& member) const;
     [[nodiscard]] GroupRecord progress_record(const ConsumerMember& member) const;
     /// One of `patterns`.
-    [[nodiscard]] GroupRecord pattern_record(const std::string& pattern, const Now& now) const;
+    [[nodiscard]] GroupRecord pattern_record(const std::string& pattern, const Now& now,
+                                             const GroupSettings& settings) const;
     void add_tombstones(const std::string& member_id, Effects& effects) const;
     /// Of the whole group, which has no members.
     void add_tombstones(Effects& effects) const;

@@ -124,6 +124,8 @@ class ConsumerGroups {
     /// The same with a profile of either protocol, and the id under which the member goes on.
     [[nodiscard]] bool put_member(Step& step, ConsumerGroup& group, const std::string& id,
                                   ConsumerMember::Profile profile, ConsumerMember*& member);
+    /// The member has given a sign of life.
+    void begin_session(Step& step, const ConsumerGroup& group, ConsumerMember& member);
     /// One step towards its target.
     void advance(Step& step, ConsumerGroup& group, ConsumerMember& member,
                  const OwnedPartitions* owned);

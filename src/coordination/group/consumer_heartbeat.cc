@@ -130,6 +130,17 @@ ConsumerGroupHeartbeatResponse::Assignment to_assignment(const HeldPartitions& p
     return result;
 }
 
+/// What they take in a record at most.
+std::size_t bytes_of_topics(const ConsumerGroupHeartbeatRequest& request) {
+    constexpr std::size_t kLengthBytes = 3;
+    std::size_t bytes = 0;
+    if (!request.subscribed_topic_names) return bytes;
+    for (const std::string& name : *request.subscribed_topic_names) {
+        bytes += name.size() + kLengthBytes;
+    }
+    return bytes;
+}
+
 /// A member that says everything wants to be told everything.
 bool is_full(const ConsumerGroupHeartbeatRequest& request) {
     return request.member_epoch == kJoiningEpoch ||
@@ -166,6 +177,13 @@ std::optional<Refusal> ConsumerGroups::check(const GroupSettings& settings,
         return invalid("InstanceId can't be null.");
     } else if (epoch < kStaticLeavingEpoch) {
         return invalid("MemberEpoch is invalid.");
+    }
+    const std::size_t topic_bytes = bytes_of_topics(request);
+    if (topic_bytes > settings.member_bytes_max()) {
+        return Refusal{ErrorCode::kRecordListTooLarge,
+                       "SubscribedTopicNames take " + std::to_string(topic_bytes) +
+                           " bytes and may take " + std::to_string(settings.member_bytes_max()) +
+                           ". Subscribe by a regular expression, or with several groups."};
     }
     if (request.subscribed_topic_regex) {
         const auto checked = check_pattern(*request.subscribed_topic_regex);
@@ -213,14 +231,15 @@ auto ConsumerGroups::stay(Step& step, const ConsumerBeat& beat)
         joins ? &kNothing : (request.topic_partitions ? &*request.topic_partitions : nullptr);
     const HeldPartitions assigned_before = member->progress.assigned;
     advance(step, group, *member, owned);
-    member->session_ends = step.after(member->session_timeout(step.settings));
+    begin_session(step, group, *member);
     wake_by(group, std::min(member->session_ends, member->revocation_ends));
 
     Response response;
     response.member_id = member->id;
     response.member_epoch = member->progress.epoch;
+    const auto own = step.now.topics.own_settings(group.id).consumer_heartbeat_interval;
     response.heartbeat_interval_ms =
-        static_cast<std::int32_t>(step.settings.consumer_heartbeat_interval.ms());
+        static_cast<std::int32_t>(own.value_or(step.settings.consumer_heartbeat_interval).ms());
     if (is_full(request) || member->progress.assigned != assigned_before) {
         response.assignment = to_assignment(member->progress.assigned);
     }

@@ -119,7 +119,7 @@ bool ConsumerGroups::match_patterns(Step& step, ConsumerGroup& group) {
         auto topics = matching_topics(pattern, step.now.topics);
         if (known != group.patterns.end() && known->second == topics) continue;
         group.patterns.insert_or_assign(pattern, std::move(topics));
-        step.effects.records.push_back(group.pattern_record(pattern, step.now));
+        step.effects.records.push_back(group.pattern_record(pattern, step.now, step.settings));
         is_changed = true;
     }
     if (is_due && !wanted.empty()) {
