@@ -84,7 +84,7 @@ constexpr Served kServed[] = {
     {.key = ApiKey::kDescribeClientQuotas, .handler = handle_describe_client_quotas},
     {.key = ApiKey::kAlterClientQuotas,
      .handler = handle_alter_client_quotas,
-     .limits = "controller_mutation_rate is refused. An ip is an address, not a host name. Until "
+     .limits = "An ip is an address, not a host name. Until "
                "clients authenticate, every user is ANONYMOUS."},
     {.key = ApiKey::kDescribeCluster,
      .handler = handle_describe_cluster,
