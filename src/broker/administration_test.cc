@@ -31,6 +31,7 @@ using testing::Wire;
 
 constexpr std::int8_t kTopic = 2;
 constexpr std::int8_t kBroker = 4;
+constexpr std::int8_t kGroup = 32;
 
 Task<ErrorCode> set(Wire& wire, std::int8_t type, std::string name, std::string config,
                     std::string value) {
@@ -81,6 +82,10 @@ Task<void> alter_settings(Wire& wire) {
     CHECK(co_await set(wire, kTopic, "gone", "max.message.bytes", "1000") ==
           ErrorCode::kUnknownTopicOrPartition);
     CHECK(co_await set(wire, kBroker, "1", "num.partitions", "4") == ErrorCode::kInvalidRequest);
+    constexpr const char* kSession = "consumer.session.timeout.ms";
+    CHECK(co_await set(wire, kGroup, "g", kSession, "50000") == ErrorCode::kNone);
+    CHECK(co_await set(wire, kGroup, "g", kSession, "44999") == ErrorCode::kInvalidConfig);
+    CHECK(co_await set(wire, kGroup, "", kSession, "50000") == ErrorCode::kInvalidRequest);
 }
 
 Task<void> see_settings(Wire& wire) {
@@ -99,6 +104,11 @@ Task<void> see_settings(Wire& wire) {
     const Described fixed = co_await describe(wire, kBroker, "1", "num.partitions");
     CHECK(fixed ==
           Described{.value = "1", .source = 5, .is_read_only = true, .synonyms = {{"1", 5}}});
+    const Described group = co_await describe(wire, kGroup, "g", "consumer.session.timeout.ms");
+    CHECK(group ==
+          Described{.value = "50000", .source = 8, .synonyms = {{"50000", 8}, {"45000", 5}}});
+    const Described other = co_await describe(wire, kGroup, "h", "consumer.session.timeout.ms");
+    CHECK(other == Described{.value = "45000", .source = 5, .synonyms = {{"45000", 5}}});
 }
 
 TEST_CASE("settings hold, and say where they come from, after a stop, a kill and a loss of power") {

@@ -84,7 +84,7 @@ constexpr Served kServed[] = {
     {.key = ApiKey::kDescribeClientQuotas, .handler = handle_describe_client_quotas},
     {.key = ApiKey::kAlterClientQuotas,
      .handler = handle_alter_client_quotas,
-     .limits = "controller_mutation_rate is refused. An ip is an address, not a host name. Until "
+     .limits = "An ip is an address, not a host name. Until "
                "clients authenticate, every user is ANONYMOUS."},
     {.key = ApiKey::kDescribeCluster,
      .handler = handle_describe_cluster,
@@ -94,7 +94,8 @@ constexpr Served kServed[] = {
      .limits = "No transactions: their fields are -1."},
     {.key = ApiKey::kConsumerGroupHeartbeat,
      .handler = handle_consumer_group_heartbeat,
-     .limits = "A subscription by regular expression is refused with UNSUPPORTED_VERSION."},
+     .limits = "A regular expression may have 4,096 bytes and 1,024 instructions of RE2; what it "
+               "matches is looked at again at most every 10 s."},
     {.key = ApiKey::kConsumerGroupDescribe, .handler = handle_consumer_group_describe},
     {.key = ApiKey::kDescribeTopicPartitions, .handler = handle_describe_topic_partitions},
 };

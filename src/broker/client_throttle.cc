@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <utility>
 
 #include "broker/core.h"
 #include "broker/request.h"
@@ -14,7 +15,10 @@ namespace {
 /// held back for long.
 constexpr Duration kRequestThrottleMax = seconds(1);
 
-enum Kind : std::uint64_t { kProduce = 1, kFetch, kRequestTime };
+/// Kafka's controller.quota.window.num, of one second each: what may be made at once.
+constexpr Duration kMutationBurst = seconds(11);
+
+enum Kind : std::uint64_t { kProduce = 1, kFetch, kRequestTime, kMutations };
 
 void throttle(RequestQuota& quota, Duration wait, Instant now, ThrottleMetrics& metrics) {
     if (wait.ns <= 0) return;
@@ -54,7 +58,8 @@ ClientLimits limits_of(const QuotaMeters& meters, const metadata::ClientQuotas& 
     };
     return {.produce = limit(metadata::kProducerByteRate, kProduce),
             .fetch = limit(metadata::kConsumerByteRate, kFetch),
-            .request_time = limit(metadata::kRequestPercentage, kRequestTime)};
+            .request_time = limit(metadata::kRequestPercentage, kRequestTime),
+            .mutations = limit(metadata::kControllerMutationRate, kMutations)};
 }
 
 }  // namespace
@@ -76,12 +81,35 @@ RequestQuota ClientThrottle::begin(std::string_view client_id) {
     return quota;
 }
 
+bool ClientThrottle::have_changed() {
+    const metadata::ClientQuotasPtr& quotas = core_.view->state().client_quotas();
+    if (quotas == quotas_ || (quotas != nullptr && quotas_ == nullptr)) return false;
+    ClientLimits limits;
+    if (quotas != nullptr) limits = limits_of(*core_.shared.meters, *quotas, client_id_);
+    quotas_ = quotas;
+    return std::exchange(limits_, limits) != limits;
+}
+
 void charge_produce(const Request& request, std::size_t bytes) {
     RequestQuota& quota = *request.quota;
     if (!quota.limits.produce.is_set()) return;
     Core& core = *request.core;
     charge(core, quota.limits.produce, static_cast<double>(bytes), quota,
            core.metrics.produce_throttles);
+}
+
+bool admit_mutations(const Request& request, std::size_t partitions, bool knows_refusal) {
+    RequestQuota& quota = *request.quota;
+    const RateLimit& limit = quota.limits.mutations;
+    if (!limit.is_set()) return true;
+    Core& core = *request.core;
+    const Instant now = core.ports.clock.now();
+    const Duration cost = cost_of(static_cast<double>(partitions), limit.rate);
+    QuotaMeters& meters = *core.shared.meters;
+    const Duration wait = knows_refusal ? meters.admit(limit.meter, cost, now, kMutationBurst)
+                                        : meters.charge(limit.meter, cost, now, kMutationBurst);
+    throttle(quota, wait, now, core.metrics.mutation_throttles);
+    return !knows_refusal || wait.ns <= 0;
 }
 
 std::size_t fetch_bytes_allowed(const Request& request, std::size_t bytes_max) {

@@ -1,5 +1,6 @@
 /// What quotas do to the requests of one connection: which of them hold, what each request costs,
-/// and for how long the connection then rests (KIP-13, KIP-124, KIP-219).
+/// and for how long the connection then rests (KIP-13, KIP-124,
+/// KIP-219, KIP-599).
 #pragma once
 
 #include <cstddef>
@@ -25,6 +26,7 @@ struct RateLimit {
     double rate = 0;  ///< A second; 0: no limit.
 
     [[nodiscard]] bool is_set() const { return rate > 0; }
+    bool operator==(const RateLimit&) const = default;
 };
 
 /// The quotas that hold for one client.
@@ -32,6 +34,9 @@ struct ClientLimits {
     RateLimit produce;
     RateLimit fetch;
     RateLimit request_time;
+    RateLimit mutations;  ///< Partitions made and deleted.
+
+    bool operator==(const ClientLimits&) const = default;
 };
 
 /// What quotas say of one request. Lives until the request is answered.
@@ -54,6 +59,9 @@ class ClientThrottle {
 
     /// What holds for the next request.
     [[nodiscard]] RequestQuota begin(std::string_view client_id);
+    /// Whether the client of the last request has other quotas now than it had then. What it used
+    /// under those need not be waited for.
+    [[nodiscard]] bool have_changed();
 
   private:
     /// Names that are longer are looked up with each request rather than kept.
@@ -68,6 +76,12 @@ class ClientThrottle {
 
 /// Books the bytes of a Produce request.
 void charge_produce(const Request& request, std::size_t bytes);
+
+/// Books the making or deleting of so many partitions. False, and nothing is booked, when the
+/// client has to wait first; one whose version of the request does not know
+/// THROTTLING_QUOTA_EXCEEDED has to wait afterwards instead.
+[[nodiscard]] bool admit_mutations(const Request& request, std::size_t partitions,
+                                   bool knows_refusal);
 
 /// The most bytes that a Fetch is answered with under its client's quota: those of half a
 /// burst, so that it is throttled for a short time, often.

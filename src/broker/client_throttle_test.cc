@@ -8,6 +8,9 @@
 #include "broker/testing_node.h"
 #include "protocol/messages/alter_client_quotas.h"
 #include "protocol/messages/api_versions.h"
+#include "protocol/messages/create_partitions.h"
+#include "protocol/messages/create_topics.h"
+#include "protocol/messages/delete_topics.h"
 #include "protocol/messages/describe_client_quotas.h"
 #include "protocol/messages/fetch.h"
 #include "protocol/messages/produce.h"
@@ -241,6 +244,93 @@ TEST_CASE("a node stops at once though clients are muted for long") {
     Cluster cluster(6);
     cluster.run(mute_for_long);
     cluster.stop();
+}
+
+Task<void> freed_early(Wire& wire) {
+    co_await create_topic(wire, "t", 1);
+    const Entity slow_one = {{"client-id", "slow"}};
+    (void)co_await set_quota(wire, slow_one, "producer_byte_rate", 1);
+    (void)co_await set_quota(wire, {{"client-id", "other"}}, "producer_byte_rate", 1);
+    Wire slow{.ports = wire.ports, .client_id = "slow"};
+    CHECK(co_await testing::connect(slow));
+    const auto told = co_await call(slow, 9, produce_request("t", 0, batch_of_size(5'000), 1));
+    CHECK(told.message.throttle_time_ms > 1'000'000);
+    co_await send(slow, 3, protocol::ApiVersionsRequest{});
+    // What becomes of another client's quota does not free it.
+    port::Clock& clock = wire.ports.clock;
+    (void)co_await set_quota(wire, {{"client-id", "other"}}, "producer_byte_rate", 2);
+    co_await port::sleep_for(clock, seconds(20));
+    const Instant raised = clock.now();
+    (void)co_await set_quota(wire, slow_one, "producer_byte_rate", 1'000'000);
+    const auto answer =
+        co_await receive<protocol::ApiVersionsResponse>(slow, 3, slow.correlation_id);
+    CHECK(answer.has_value());
+    CHECK(clock.now() >= raised);
+    CHECK(clock.now() < raised + seconds(2));
+
+    // Without any quota nobody is muted.
+    (void)co_await set_quota(wire, slow_one, "producer_byte_rate", 1);
+    (void)co_await call(slow, 9, produce_request("t", 0, batch_of_size(5'000), 1));
+    (void)co_await set_quota(wire, slow_one, "producer_byte_rate", 0, true);
+    (void)co_await set_quota(wire, {{"client-id", "other"}}, "producer_byte_rate", 0, true);
+    (void)co_await call(slow, 3, protocol::ApiVersionsRequest{});
+    CHECK(clock.now() < raised + seconds(5));
+}
+
+TEST_CASE("a muted client is listened to again soon after its quota is raised or removed") {
+    Cluster cluster(11);
+    cluster.run(freed_early);
+}
+
+Task<ErrorCode> make(Wire& wire, std::string topic, std::int32_t partitions,
+                     std::int32_t* throttle_ms, std::int16_t version = 7) {
+    protocol::CreateTopicsRequest request;
+    auto& asked = request.topics.emplace_back();
+    asked.name = std::move(topic);
+    asked.num_partitions = partitions;
+    asked.replication_factor = 1;
+    const auto reply = co_await call(wire, version, std::move(request));
+    *throttle_ms = reply.message.throttle_time_ms;
+    co_return reply.message.topics.at(0).error_code;
+}
+
+Task<void> mutate(Wire& wire) {
+    Wire admin{.ports = wire.ports, .client_id = "admin"};
+    CHECK(co_await testing::connect(admin));
+    CHECK(co_await set_quota(wire, {{"client-id", "admin"}}, "controller_mutation_rate", 1) ==
+          ErrorCode::kNone);
+    std::int32_t throttle_ms = 0;
+    // Eleven partitions at once are free, and one that begins within them is made whole.
+    CHECK(co_await make(admin, "a", 11, &throttle_ms) == ErrorCode::kNone);
+    CHECK(co_await make(admin, "b", 5, &throttle_ms) == ErrorCode::kNone);
+    CHECK(throttle_ms == 0);
+    CHECK(co_await make(admin, "c", 1, &throttle_ms) == ErrorCode::kThrottlingQuotaExceeded);
+    CHECK(throttle_ms > 4'000);
+    CHECK(throttle_ms <= 5'000);
+    // It was muted for that time.
+    const Instant before = wire.ports.clock.now();
+    protocol::CreatePartitionsRequest more;
+    more.topics.push_back({.name = "b", .count = 9, .assignments = std::nullopt});
+    const auto grown = co_await call(admin, 3, std::move(more));
+    CHECK(wire.ports.clock.now() > before + seconds(4));
+    CHECK(grown.message.results.at(0).error_code == ErrorCode::kNone);
+    protocol::DeleteTopicsRequest deletion;
+    deletion.topics.push_back({.name = "a"});
+    const auto deleted = co_await call(admin, 6, deletion);
+    CHECK(deleted.message.responses.at(0).error_code == ErrorCode::kThrottlingQuotaExceeded);
+    CHECK(deleted.message.responses.at(0).name == "a");
+    // What makes nothing costs nothing, and others have quotas of their own.
+    CHECK(co_await make(admin, "b", 1, &throttle_ms) == ErrorCode::kTopicAlreadyExists);
+    CHECK(co_await make(wire, "c", 100, &throttle_ms) == ErrorCode::kNone);
+    // Versions that do not know the refusal are served, and wait afterwards.
+    (void)co_await call(admin, 6, deletion);
+    CHECK(co_await make(admin, "d", 20, &throttle_ms, 5) == ErrorCode::kNone);
+    CHECK(throttle_ms > 10'000);
+}
+
+TEST_CASE("who makes and deletes partitions faster than its quota is refused, or waits (KIP-599)") {
+    Cluster cluster(12);
+    cluster.run(mutate);
 }
 
 Task<void> many_names(Wire& wire) {

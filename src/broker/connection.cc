@@ -16,6 +16,9 @@ namespace dlog::broker {
 
 namespace {
 
+/// While a client is muted: how often its quotas are looked at, which may have been raised.
+constexpr Duration kMuteCheckInterval = seconds(1);
+
 /// A write takes at most this much, so that a slow peer which does read is seen to move.
 constexpr std::size_t kWriteBytesMax = 1 << 20;
 
@@ -174,8 +177,9 @@ void ClientConnection::begin_apart(Request request, RequestQuota begun) {
 
 port::Task<void> ClientConnection::rest_while_muted() {
     port::Clock& clock = core_.ports.clock;
-    while (clock.now() < muted_until_ && !is_closing_) {
-        co_await changed_.wait_until(clock, muted_until_);
+    while (clock.now() < muted_until_ && !is_closing_ && !throttle_.have_changed()) {
+        const Instant look_at = clock.now() + kMuteCheckInterval;
+        co_await changed_.wait_until(clock, std::min(muted_until_, look_at));
     }
     muted_until_ = {};
 }

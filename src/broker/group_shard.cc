@@ -27,6 +27,14 @@ namespace {
 constexpr Duration kReloadInterval = seconds(10);
 /// A coordinator that asks to be woken in the past is woken this much later all the same.
 constexpr Duration kWakePause = milliseconds(1);
+/// Decisions are written together up to about so much.
+constexpr std::size_t kBatchBytesAim = 1 << 20;
+
+/// What a record takes in a batch at most.
+std::size_t bytes_of(const GroupRecord& record) {
+    constexpr std::size_t kFieldBytes = 40;
+    return record.key.size() + record.value.size() + kFieldBytes;
+}
 
 /// Kafka's translation of what goes wrong with a group's records.
 ErrorCode group_error_of(replication::Error error) {
@@ -85,8 +93,8 @@ port::Task<void> GroupShard::load(std::shared_ptr<GroupShard> self) {
 port::Task<std::expected<void, std::string>> GroupShard::fold_log() {
     log_ = core_.shard.find(topic_, partition_);
     if (log_ == nullptr) co_return std::unexpected(std::string("the partition is not open"));
-    coordinator_ = std::make_unique<coordination::Coordinator>(core_.config.groups,
-                                                               core_.ports.entropy.next());
+    coordinator_ =
+        std::make_unique<coordination::Coordinator>(settings(), core_.ports.entropy.next());
     co_return co_await replay_log(core_, log_, [this](const record::Record& one) {
         return coordinator_->replay(one.key.value_or(ByteView{}), !one.value.has_value(),
                                     one.value.value_or(ByteView{}));
@@ -115,6 +123,7 @@ port::Task<GroupAnswer> GroupShard::ask(Input input) {
 void GroupShard::topics_changed(const std::vector<std::string>& deleted) {
     if (phase_ != Phase::kServing) return;
     const std::shared_ptr<GroupShard> self = shared_from_this();
+    coordinator_->set_settings(settings());
     step(coordination::TopicsDeleted{.names = deleted});
 }
 
@@ -135,49 +144,81 @@ void GroupShard::step(const Input& input) {
 
 void GroupShard::take(Effects effects) {
     set_alarm(effects.wake_at);
-    if (effects.records.empty() && records_.empty() && !is_writing_) {
+    if (effects.records.empty() && decided_.empty() && !is_writing_) {
         return send(std::move(effects.replies));
     }
-    std::ranges::move(effects.records, std::back_inserter(records_));
-    std::ranges::move(effects.replies, std::back_inserter(replies_));
+    decided_.push_back(std::move(effects));
     if (!is_writing_) core_.ports.spawn.spawn(write_decided(shared_from_this()));
+}
+
+std::vector<Effects> GroupShard::next_decisions() {
+    std::vector<Effects> decisions;
+    std::size_t bytes = 0;
+    while (!decided_.empty()) {
+        for (const GroupRecord& one : decided_.front().records) bytes += bytes_of(one);
+        if (!decisions.empty() && bytes > kBatchBytesAim) break;
+        decisions.push_back(std::move(decided_.front()));
+        decided_.pop_front();
+    }
+    return decisions;
 }
 
 port::Task<void> GroupShard::write_decided(std::shared_ptr<GroupShard> self) {
     DLOG_ASSERT(!self->is_writing_);
     const port::Gate::Hold hold = self->work_.enter();
     self->is_writing_ = true;
-    while (!self->records_.empty() || !self->replies_.empty()) {
-        const std::vector<GroupRecord> records = std::exchange(self->records_, {});
-        std::vector<Reply> replies = std::exchange(self->replies_, {});
-        if (!records.empty()) {
-            const ErrorCode code = co_await self->write(records);
-            if (code != ErrorCode::kNone) {
-                self->is_writing_ = false;
-                self->fail(code);
-                co_return;
-            }
+    while (!self->decided_.empty()) {
+        std::vector<Effects> decisions = self->next_decisions();
+        const ErrorCode code = co_await self->write(&decisions);
+        if (code != ErrorCode::kNone) {
+            self->is_writing_ = false;
+            self->fail(code);
+            co_return;
         }
-        self->send(std::move(replies));
+        for (Effects& each : decisions) self->send(std::move(each.replies));
     }
     self->is_writing_ = false;
 }
 
-port::Task<ErrorCode> GroupShard::write(std::vector<GroupRecord> records) {
+port::Task<ErrorCode> GroupShard::write(const std::vector<Effects>* decisions) {
     const Timestamp now = core_.ports.clock.wall_now();
-    record::BatchBuilder builder(record::BatchSpec{});
-    for (const GroupRecord& one : records) {
-        std::optional<ByteView> value;
-        if (!one.is_tombstone) value = one.value.view();
-        builder.append(now, one.key.view(), value);
-    }
-    auto batch = builder.build();
-    if (!batch) co_return ErrorCode::kUnknownServerError;
     const replication::PartitionPtr log = log_;
-    const auto admitted = log->append(*std::move(batch), now);
-    if (!admitted) co_return group_error_of(admitted.error());
-    const auto committed = co_await log->committed(*admitted);
+    const auto batch_bytes_max = static_cast<std::size_t>(log->config().segment_bytes);
+    record::BatchBuilder builder(record::BatchSpec{});
+    std::optional<replication::Admitted> last;
+    const auto append = [&]() -> ErrorCode {
+        auto batch = builder.build();
+        if (!batch) return ErrorCode::kUnknownServerError;
+        auto admitted = log->append(*std::move(batch), now);
+        if (!admitted) return group_error_of(admitted.error());
+        last = *std::move(admitted);
+        return ErrorCode::kNone;
+    };
+    for (const Effects& decision : *decisions) {
+        for (const GroupRecord& one : decision.records) {
+            if (builder.record_count() > 0 &&
+                builder.size_bytes() + bytes_of(one) > batch_bytes_max) {
+                if (const ErrorCode code = append(); code != ErrorCode::kNone) co_return code;
+            }
+            std::optional<ByteView> value;
+            if (!one.is_tombstone) value = one.value.view();
+            builder.append(now, one.key.view(), value);
+        }
+    }
+    if (builder.record_count() > 0) {
+        if (const ErrorCode code = append(); code != ErrorCode::kNone) co_return code;
+    }
+    if (!last) co_return ErrorCode::kNone;
+    const auto committed = co_await log->committed(*last);
     co_return committed ? ErrorCode::kNone : group_error_of(committed.error());
+}
+
+/// A batch is no larger than a segment, and a record has to fit into one with room to spare.
+coordination::GroupSettings GroupShard::settings() const {
+    coordination::GroupSettings settings = core_.config.groups;
+    settings.record_bytes_max =
+        std::min<std::int64_t>(settings.record_bytes_max, log_->config().segment_bytes / 2);
+    return settings;
 }
 
 void GroupShard::send(std::vector<Reply> replies) {
@@ -206,8 +247,7 @@ void GroupShard::fail(ErrorCode code) {
 
 void GroupShard::refuse_all(ErrorCode code) {
     if (alarm_.is_armed()) core_.ports.clock.disarm(alarm_);
-    records_.clear();
-    replies_.clear();
+    decided_.clear();
     while (!waiters_.empty()) {
         Waiter& waiter = *waiters_.begin()->second;
         waiters_.erase(waiters_.begin());

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <expected>
 #include <map>
 #include <memory>
@@ -64,8 +65,12 @@ class GroupShard : public std::enable_shared_from_this<GroupShard> {
     static port::Task<void> load(std::shared_ptr<GroupShard> self);
     [[nodiscard]] port::Task<std::expected<void, std::string>> fold_log();
     static port::Task<void> write_decided(std::shared_ptr<GroupShard> self);
+    /// Takes out what is to be written next: whole decisions, not much in all.
+    [[nodiscard]] std::vector<coordination::Effects> next_decisions();
+    /// One batch, or several for a decision that is larger than a batch may be.
     [[nodiscard]] port::Task<protocol::ErrorCode> write(
-        std::vector<coordination::GroupRecord> records);
+        const std::vector<coordination::Effects>* decisions);
+    [[nodiscard]] coordination::GroupSettings settings() const;
 
     void tick();
     void step(const coordination::Input& input);
@@ -85,9 +90,8 @@ class GroupShard : public std::enable_shared_from_this<GroupShard> {
     /// In order of ticket, so that a stop ends them in the same order on every run.
     std::map<coordination::Ticket, Waiter*> waiters_;
     coordination::Ticket next_ticket_ = 1;
-    /// Decided and not yet being written.
-    std::vector<coordination::GroupRecord> records_;
-    std::vector<coordination::Reply> replies_;
+    /// Not yet being written.
+    std::deque<coordination::Effects> decided_;
     bool is_writing_ = false;
     Alarm alarm_;
     port::Notifier stopped_;

@@ -1,6 +1,8 @@
 /// A core's view of the topics as group coordinators see it.
 #pragma once
 
+#include <optional>
+#include <string_view>
 #include <vector>
 
 #include "broker/view.h"
@@ -28,8 +30,19 @@ class ViewTopics final : public coordination::Topics {
         return topics;
     }
     [[nodiscard]] std::uint64_t version() const override { return view_.version(); }
+    [[nodiscard]] coordination::OwnSettings own_settings(std::string_view group_id) const override {
+        const metadata::ConfigMap& configs = view_.state().group_configs(group_id);
+        return {.consumer_session_timeout = ms_of(configs, "consumer.session.timeout.ms"),
+                .consumer_heartbeat_interval = ms_of(configs, "consumer.heartbeat.interval.ms")};
+    }
 
   private:
+    static std::optional<Duration> ms_of(const metadata::ConfigMap& configs,
+                                         std::string_view name) {
+        const auto found = configs.find(name);
+        if (found == configs.end()) return std::nullopt;
+        return metadata::parse_integer(found->second).transform(milliseconds);
+    }
     static bool describe(const TopicView* topic, Topic& found) {
         if (topic == nullptr) return false;
         found = {.id = topic->topic->id,

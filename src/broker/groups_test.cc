@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "broker/testing_node.h"
+#include "protocol/messages/delete_groups.h"
 #include "protocol/messages/delete_topics.h"
 #include "protocol/messages/find_coordinator.h"
 #include "protocol/messages/heartbeat.h"
@@ -248,6 +249,65 @@ Task<void> delete_a_topic(Wire& wire) {
 TEST_CASE("what was committed for a deleted topic goes with it") {
     Cluster cluster(4, quick_groups());
     cluster.run(delete_a_topic);
+}
+
+Task<void> commit_by_unknown_ids(Wire& wire) {
+    co_await create_topic(wire, "t", 1);
+    CHECK(co_await find_coordinator(wire, "g") == ErrorCode::kNone);
+    CHECK(co_await committed(wire, "g", "t", 0) == -1);
+    auto commit = commit_request("g", "", 0, 7);
+    commit.topics.at(0).topic_id = TopicId{1, 2};
+    const auto reply = co_await call(wire, 10, std::move(commit));
+    const auto& answer = reply.message.topics.at(0);
+    CHECK(answer.topic_id == TopicId{1, 2});
+    CHECK(answer.partitions.at(0).error_code == ErrorCode::kUnknownTopicId);
+
+    protocol::OffsetFetchRequest fetch;
+    auto& asked = fetch.groups.emplace_back();
+    asked.group_id = "g";
+    asked.topics.emplace().push_back({.topic_id = TopicId{1, 2}, .partition_indexes = {0}});
+    const auto fetched = co_await call(wire, 10, std::move(fetch));
+    const auto& found = fetched.message.groups.at(0).topics.at(0).partitions.at(0);
+    CHECK(found.error_code == ErrorCode::kUnknownTopicId);
+    CHECK(found.committed_offset == -1);
+}
+
+TEST_CASE("offsets of an id that no topic has are refused (KIP-848)") {
+    Cluster cluster(6, quick_groups());
+    cluster.run(commit_by_unknown_ids);
+}
+
+/// Its tombstones are more than a batch, which may be as large as a segment.
+Task<void> delete_a_group_of_large_records(Wire& wire) {
+    constexpr std::int32_t kPartitions = 50;
+    const std::string group(30'000, 'g');
+    co_await create_topic(wire, "t", kPartitions);
+    CHECK(co_await find_coordinator(wire, group) == ErrorCode::kNone);
+    CHECK(co_await committed(wire, group, "t", 0) == -1);
+    for (std::int32_t partition = 0; partition < kPartitions; ++partition) {
+        const auto reply = co_await call(wire, 9, commit_request(group, "t", partition, 7));
+        CHECK(reply.message.topics.at(0).partitions.at(0).error_code == ErrorCode::kNone);
+    }
+    protocol::DeleteGroupsRequest deletion;
+    deletion.groups_names = {group};
+    const auto reply = co_await call(wire, 2, std::move(deletion));
+    CHECK(reply.message.results.at(0).error_code == ErrorCode::kNone);
+    CHECK(co_await committed(wire, group, "t", kPartitions - 1) == -1);
+}
+
+Task<void> find_no_group(Wire& wire) {
+    CHECK(co_await committed(wire, std::string(30'000, 'g'), "t", 0) == -1);
+    const auto listed = co_await call(wire, 5, protocol::ListGroupsRequest{});
+    CHECK(listed.message.groups.empty());
+}
+
+TEST_CASE("what is decided at once may be more than a batch holds") {
+    NodeConfig config = quick_groups();
+    config.offsets_topic_segment_bytes = 1'048'576;
+    Cluster cluster(5, std::move(config));
+    cluster.run(delete_a_group_of_large_records);
+    cluster.restart(testing::kEndings[0]);
+    cluster.run(find_no_group);
 }
 
 }  // namespace

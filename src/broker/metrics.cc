@@ -104,6 +104,7 @@ constexpr ThrottleSeries kThrottles[] = {
     {"producer_byte_rate", &CoreMetrics::produce_throttles},
     {"consumer_byte_rate", &CoreMetrics::fetch_throttles},
     {"request_percentage", &CoreMetrics::request_time_throttles},
+    {"controller_mutation_rate", &CoreMetrics::mutation_throttles},
 };
 
 void append_head(std::string& out, std::string_view name, std::string_view type,

@@ -85,6 +85,7 @@ struct CoreMetrics {
     ThrottleMetrics produce_throttles;
     ThrottleMetrics fetch_throttles;
     ThrottleMetrics request_time_throttles;
+    ThrottleMetrics mutation_throttles;
     LatencyHistogram produce_latency;
     LatencyHistogram fetch_latency;
 

@@ -48,13 +48,24 @@ QuotaMeters::Meter& QuotaMeters::place_of(Set& set, MeterKey key, Instant now) {
     return *least;
 }
 
-Duration QuotaMeters::charge(MeterKey key, Duration cost, Instant now) {
+Duration QuotaMeters::charge(MeterKey key, Duration cost, Instant now, Duration burst) {
     DLOG_ASSERT(cost.ns >= 0 && cost <= kAheadMax, cost.ns);
     Set& set = set_of(key);
     const std::lock_guard lock(set.mutex);
     Meter& meter = place_of(set, key, now);
     meter.paid_at = std::min(std::max(meter.paid_at, now) + cost, now + kAheadMax);
-    return std::max(meter.paid_at - now - kBurst, Duration{});
+    return std::max(meter.paid_at - now - burst, Duration{});
+}
+
+Duration QuotaMeters::admit(MeterKey key, Duration cost, Instant now, Duration burst) {
+    DLOG_ASSERT(cost.ns >= 0 && cost <= kAheadMax, cost.ns);
+    Set& set = set_of(key);
+    const std::lock_guard lock(set.mutex);
+    Meter& meter = place_of(set, key, now);
+    const Duration ahead = meter.paid_at - now - burst;
+    if (ahead.ns > 0) return ahead;
+    meter.paid_at = std::min(std::max(meter.paid_at, now) + cost, now + kAheadMax);
+    return {};
 }
 
 Duration QuotaMeters::try_charge(MeterKey key, Duration cost, Instant now) {

@@ -34,8 +34,12 @@ class QuotaMeters {
                                   std::string_view second) const;
 
     /// Books use that takes `cost` to pay for. Returns how long to wait until it is within the
-    /// rate.
-    [[nodiscard]] Duration charge(MeterKey key, Duration cost, Instant now);
+    /// rate, of which use up to `burst` is free.
+    [[nodiscard]] Duration charge(MeterKey key, Duration cost, Instant now,
+                                  Duration burst = kBurst);
+    /// The same, but books it only when nothing is to be waited for of what was used before: the
+    /// whole of a use is one, however large it is.
+    [[nodiscard]] Duration admit(MeterKey key, Duration cost, Instant now, Duration burst);
     /// The same, but books it only when nothing is to be waited for.
     [[nodiscard]] Duration try_charge(MeterKey key, Duration cost, Instant now);
 

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/assert.h"
+#include "metadata/group_config.h"
 #include "metadata/state.h"
 #include "metadata/topic_config.h"
 #include "metadata/topic_name.h"
@@ -146,10 +147,14 @@ class Alteration {
                 return alter_topic(resource);
             case ConfigResource::kBroker:
                 return alter_broker(resource);
+            case ConfigResource::kGroup:
+                return alter_group(resource);
         }
-        return refuse(ErrorCode::kInvalidRequest,
-                      "Unknown resource type " + std::to_string(static_cast<int>(resource.type)) +
-                          ": only topics (2) and brokers (4) have settings that can be altered.");
+        return refuse(
+            ErrorCode::kInvalidRequest,
+            "Unknown resource type " + std::to_string(static_cast<int>(resource.type)) +
+                ": only topics (2), brokers (4) and groups (32) have settings that can be "
+                "altered.");
     }
     [[nodiscard]] std::vector<Record> take_records() { return std::move(records_); }
 
@@ -204,6 +209,30 @@ class Alteration {
         record_difference(now, *next, [&](const std::string& name, auto value) {
             BrokerConfigRecord record;
             record.node_id = target->value;
+            record.name = name;
+            record.value = std::move(value);
+            records_.emplace_back(std::move(record));
+        });
+        return {};
+    }
+
+    std::expected<void, Refusal> alter_group(const AlteredResource& resource) {
+        if (resource.name.empty()) {
+            return refuse(ErrorCode::kInvalidRequest, "Default group resources are not allowed.");
+        }
+        const ConfigMap now = state_.group_configs(resource.name);
+        const auto find = [](std::string_view name) -> std::optional<Setting> {
+            const GroupConfigDefinition* entry = find_group_config(name);
+            if (entry == nullptr) return std::nullopt;
+            return Setting{entry->definition.type, {}};
+        };
+        auto next = changed(replaces_all_ ? ConfigMap() : now, resource, find);
+        if (!next) return std::unexpected(std::move(next.error()));
+        const auto check = check_group_configs(*next, broker_.effective(), rules_.settings);
+        if (!check) return refuse(ErrorCode::kInvalidConfig, check.error());
+        record_difference(now, *next, [&](const std::string& name, auto value) {
+            GroupConfigRecord record;
+            record.group_id = resource.name;
             record.name = name;
             record.value = std::move(value);
             records_.emplace_back(std::move(record));

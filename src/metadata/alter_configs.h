@@ -1,4 +1,5 @@
-/// Changing the settings of topics and nodes while they work (AlterConfigs; KIP-339, KIP-226).
+/// Changing the settings of topics, nodes and groups while they work (AlterConfigs; KIP-339,
+/// KIP-226, KIP-848).
 #pragma once
 
 #include <cstdint>
@@ -17,7 +18,7 @@ namespace dlog::metadata {
 enum class ConfigOperation : std::int8_t { kSet = 0, kDelete = 1, kAppend = 2, kSubtract = 3 };
 
 /// Kafka's ConfigResource types that have settings here.
-enum class ConfigResource : std::int8_t { kTopic = 2, kBroker = 4 };
+enum class ConfigResource : std::int8_t { kTopic = 2, kBroker = 4, kGroup = 32 };
 
 struct ConfigChange {
     std::string name;
@@ -25,7 +26,8 @@ struct ConfigChange {
     std::optional<std::string> value = {};              ///< Only kDelete may leave it out.
 };
 
-/// What is to change of one topic or node. A node is named by its number, all of them by "".
+/// What is to change of one topic, node or group. A node is named by its number, all of them by "".
+/// There need be no group of the name.
 struct AlteredResource {
     ConfigResource type = ConfigResource::kTopic;  ///< As it came: any number.
     std::string name;

@@ -59,6 +59,12 @@ struct Cluster {
 
     State state;
     std::vector<BrokerSetting> settings = {
+        {.definition = {"group.consumer.heartbeat.interval.ms", ConfigType::kInt, "5000", ""}},
+        {.definition = {"group.consumer.max.heartbeat.interval.ms", ConfigType::kInt, "15000", ""}},
+        {.definition = {"group.consumer.max.session.timeout.ms", ConfigType::kInt, "60000", ""}},
+        {.definition = {"group.consumer.min.heartbeat.interval.ms", ConfigType::kInt, "5000", ""}},
+        {.definition = {"group.consumer.min.session.timeout.ms", ConfigType::kInt, "10000", ""}},
+        {.definition = {"group.consumer.session.timeout.ms", ConfigType::kInt, "45000", ""}},
         {.definition = {"log.retention.hours", ConfigType::kInt, "168", ""}},
         {.definition = {"log.retention.ms", ConfigType::kLong, "", "", -1}, .is_dynamic = true},
         {.definition = {"log.roll.jitter.ms", ConfigType::kLong, "", "", 0}, .is_dynamic = true},
@@ -128,6 +134,34 @@ TEST_CASE("every refusal has Kafka's error code, and a mistyped name the one tha
     CHECK(cluster.alter(static_cast<ConfigResource>(8), "1", {}).code ==
           ErrorCode::kInvalidRequest);
     CHECK(cluster.topic_configs().empty());
+}
+
+TEST_CASE("settings of a group lie within the limits of the node, whether there is one or not") {
+    Cluster cluster;
+    const auto group = [&](std::vector<ConfigChange> changes, std::string name = "g") {
+        return cluster.alter(ConfigResource::kGroup, std::move(name), std::move(changes));
+    };
+    constexpr const char* kSession = "consumer.session.timeout.ms";
+    constexpr const char* kHeartbeat = "consumer.heartbeat.interval.ms";
+    CHECK(group({{kSession, kSet, "50000"}, {kHeartbeat, kSet, "6000"}}).code == ErrorCode::kNone);
+    CHECK(cluster.state.group_configs("g") == ConfigMap{{kSession, "50000"}, {kHeartbeat, "6000"}});
+    CHECK(cluster.state.group_configs("h").empty());
+
+    CHECK(group({{kSession, kSet, "60001"}}).code == ErrorCode::kInvalidConfig);
+    CHECK(group({{kHeartbeat, kSet, "4999"}}).code == ErrorCode::kInvalidConfig);
+    CHECK(group({{kHeartbeat, kSet, "soon"}}).code == ErrorCode::kInvalidConfig);
+    CHECK(group({{kHeartbeat, kAppend, "1"}}).code == ErrorCode::kInvalidConfig);
+    CHECK(group({{kSession, kSet, "10000"}, {kHeartbeat, kSet, "15000"}}).message ==
+          "consumer.session.timeout.ms must be greater than consumer.heartbeat.interval.ms.");
+    CHECK(group({{"consumer.session.timeout", kSet, "50000"}}).message ==
+          "Unknown group configuration: consumer.session.timeout. Did you mean "
+          "consumer.session.timeout.ms?");
+    CHECK(group({{kSession, kSet, "50000"}}, "").code == ErrorCode::kInvalidRequest);
+
+    CHECK(group({{kSession, kDelete}}).code == ErrorCode::kNone);
+    CHECK(cluster.state.group_configs("g") == ConfigMap{{kHeartbeat, "6000"}});
+    CHECK(group({{kHeartbeat, kDelete}}).code == ErrorCode::kNone);
+    CHECK(cluster.state.group_configs("g").empty());
 }
 
 TEST_CASE("a resource that is named twice is altered by neither") {

@@ -14,7 +14,6 @@ using protocol::ErrorCode;
 namespace {
 
 constexpr std::string_view kTypeNames[] = {"user", "client-id", "ip"};
-constexpr std::string_view kControllerMutationRate = "controller_mutation_rate";
 
 std::unexpected<Refusal> refuse(std::string message) {
     return std::unexpected(Refusal{ErrorCode::kInvalidRequest, std::move(message)});
@@ -145,19 +144,17 @@ std::expected<QuotaEntity, Refusal> check_entity(const NamedEntity& named) {
 
 bool is_key_of(const QuotaEntity& entity, std::string_view key) {
     if (entity.contains(QuotaEntityType::kIp)) return key == kConnectionCreationRate;
-    return key == kProducerByteRate || key == kConsumerByteRate || key == kRequestPercentage;
+    return key == kProducerByteRate || key == kConsumerByteRate || key == kRequestPercentage ||
+           key == kControllerMutationRate;
 }
 
 std::expected<void, Refusal> check_value(const QuotaEntity& entity, const std::string& key,
                                          double value) {
-    if (key == kControllerMutationRate && !entity.contains(QuotaEntityType::kIp)) {
-        return refuse("This node does not limit controller_mutation_rate.");
-    }
     if (!is_key_of(entity, key)) return refuse("Invalid configuration key " + key + ".");
     if (!std::isfinite(value) || value <= 0) {
         return refuse("Quota " + key + " must be greater than 0.");
     }
-    if (key == kRequestPercentage) return {};
+    if (key == kRequestPercentage || key == kControllerMutationRate) return {};
     constexpr double kInt64End = 0x1p63;
     const bool is_too_large =
         key == kConnectionCreationRate ? value > INT32_MAX : value >= kInt64End;

@@ -1,4 +1,4 @@
-/// The quotas that were set, and which of them holds for a client (KIP-55, KIP-546).
+/// The quotas that were set, and which of them holds for a client (KIP-55, KIP-546, KIP-599).
 #pragma once
 
 #include <compare>
@@ -21,6 +21,7 @@ namespace dlog::metadata {
 inline constexpr std::string_view kProducerByteRate = "producer_byte_rate";
 inline constexpr std::string_view kConsumerByteRate = "consumer_byte_rate";
 inline constexpr std::string_view kRequestPercentage = "request_percentage";
+inline constexpr std::string_view kControllerMutationRate = "controller_mutation_rate";
 inline constexpr std::string_view kConnectionCreationRate = "connection_creation_rate";
 
 /// In the order in which Kafka's tools write the parts of an entity.

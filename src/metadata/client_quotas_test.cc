@@ -110,7 +110,8 @@ TEST_CASE("what is not a quota is refused, and nothing is recorded") {
     CHECK(code_of({{"user", "u"}}, "connection_creation_rate", 1) == ErrorCode::kInvalidRequest);
     CHECK(code_of({{"ip", any}}, kRate, 1) == ErrorCode::kInvalidRequest);
     CHECK(code_of({{"user", "u"}}, "no_such_rate", 1) == ErrorCode::kInvalidRequest);
-    CHECK(code_of({{"user", "u"}}, "controller_mutation_rate", 1) == ErrorCode::kInvalidRequest);
+    CHECK(code_of({{"user", "u"}}, "controller_mutation_rate", 0.5) == ErrorCode::kNone);
+    CHECK(code_of({{"ip", any}}, "controller_mutation_rate", 1) == ErrorCode::kInvalidRequest);
     for (const double value : {0.0, -1.0, 1.5, 0x1p63, infinity, infinity - infinity}) {
         CAPTURE(value);
         CHECK(code_of({{"user", "u"}}, kRate, value) == ErrorCode::kInvalidRequest);

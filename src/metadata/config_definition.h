@@ -47,6 +47,7 @@ enum class ConfigSource : std::uint8_t {
     kDynamicDefaultBroker = 3,
     kStaticBroker = 4,
     kDefault = 5,
+    kGroup = 8,
 };
 
 /// A place that gives a setting its value, or would if no earlier one did.

@@ -7,6 +7,25 @@
 
 namespace dlog::metadata {
 
+namespace {
+
+const ConfigMap kNothingSet;
+
+/// Sets what the record sets, or takes it back.
+template <class Configs, class Key, class ConfigRecord>
+void set_config(Configs& configs, const Key& key, const ConfigRecord& record) {
+    if (record.value) {
+        configs[key][record.name] = *record.value;
+        return;
+    }
+    const auto found = configs.find(key);
+    if (found == configs.end()) return;
+    found->second.erase(record.name);
+    if (found->second.empty()) configs.erase(found);
+}
+
+}  // namespace
+
 void State::apply(const Record& record) {
     std::visit([this](const auto& known) { fold(known); }, record);
 }
@@ -38,8 +57,12 @@ LeaderEpoch State::epoch_of(NodeId node) const {
     return found == nodes_.end() ? kNoEpoch : found->second.epoch;
 }
 
+const ConfigMap& State::group_configs(std::string_view group_id) const {
+    const auto found = group_configs_.find(group_id);
+    return found == group_configs_.end() ? kNothingSet : found->second;
+}
+
 const ConfigMap& State::broker_configs(NodeId node) const {
-    static const ConfigMap kNothingSet;
     const auto found = broker_configs_.find(node);
     return found == broker_configs_.end() ? kNothingSet : found->second;
 }
@@ -108,15 +131,11 @@ void State::fold(const ProducerIdsRecord& record) {
 }
 
 void State::fold(const BrokerConfigRecord& record) {
-    const NodeId node(record.node_id);
-    if (record.value) {
-        broker_configs_[node][record.name] = *record.value;
-        return;
-    }
-    const auto found = broker_configs_.find(node);
-    if (found == broker_configs_.end()) return;
-    found->second.erase(record.name);
-    if (found->second.empty()) broker_configs_.erase(found);
+    set_config(broker_configs_, NodeId(record.node_id), record);
+}
+
+void State::fold(const GroupConfigRecord& record) {
+    set_config(group_configs_, record.group_id, record);
 }
 
 void State::fold(const ClientQuotaRecord& record) {

@@ -80,6 +80,7 @@ class State {
     [[nodiscard]] LeaderEpoch epoch_of(NodeId node) const;
     /// What was set on a node while it ran; on every node for kEveryNode.
     [[nodiscard]] const ConfigMap& broker_configs(NodeId node) const;
+    [[nodiscard]] const ConfigMap& group_configs(std::string_view group_id) const;
     /// Null when no quota is set.
     [[nodiscard]] const ClientQuotasPtr& client_quotas() const { return client_quotas_; }
     [[nodiscard]] std::int64_t next_producer_id() const { return next_producer_id_; }
@@ -97,6 +98,7 @@ class State {
     void fold(const ProducerIdsRecord& record);
     void fold(const BrokerConfigRecord& record);
     void fold(const ClientQuotaRecord& record);
+    void fold(const GroupConfigRecord& record);
     /// The topic to change: a copy of its own when an image may share it. Null when it is not
     /// there.
     [[nodiscard]] TopicState* change(TopicId id);
@@ -109,6 +111,7 @@ class State {
     std::map<std::string, std::string, std::less<>> collisions_;
     /// Without empty maps.
     std::map<NodeId, ConfigMap> broker_configs_;
+    std::map<std::string, ConfigMap, std::less<>> group_configs_;
     std::int64_t next_producer_id_ = 0;
     std::size_t partition_count_ = 0;
     /// Topics that no image shares.

@@ -3,7 +3,7 @@
 import confluent_kafka
 import confluent_kafka.admin
 import pytest
-from drivers import CLIENTS, console, soon
+from drivers import CLIENTS, console, run, soon
 from members import join, wait_for
 
 PARTITIONS = 4
@@ -172,6 +172,35 @@ def test_a_static_member_of_the_new_protocol_comes_back_to_its_partitions(broker
         one.leave()
 
 
+@pytest.mark.parametrize("client", ["confluent-kafka", "java"])
+def test_a_member_reads_what_its_pattern_matches_now_and_later(broker, topic, client):
+    """KIP-848: the broker matches. Both clients send patterns that begin with ^ as they are."""
+    make(broker, f"{topic}-a")
+    make(broker, f"other-{topic}-a")
+    with join(client, broker, f"^{topic}-.*", f"g-{topic}", **NEW_PROTOCOL) as one:
+        produce(broker, f"other-{topic}-a", 1000, 40)
+        first = produce(broker, f"{topic}-a", 0, 40)
+        wait_for(lambda: values(one) == first, "the records of the first topic", [one])
+        make(broker, f"{topic}-b")
+        second = produce(broker, f"{topic}-b", 40, 40)
+        wait_for(lambda: values(one) == first | second, "the records of the second topic", [one])
+        one.leave()
+
+
+def test_a_pattern_that_is_none_is_refused(broker, topic):
+    make(broker, topic)
+    with join("java", broker, f"^{topic}(", f"g-{topic}", **NEW_PROTOCOL) as one:
+        assert one.finish() != 0
+        assert "InvalidRegularExpression" in "".join(one.errors)
+
+
+def test_a_group_has_settings_of_its_own(broker, topic):
+    """Set to 7000, to 1, which is too short, and taken back."""
+    out = run([*CLIENTS["java"].command(), "configure-group", broker.bootstrap, f"g-{topic}"])
+    default, own = "5000 DEFAULT_CONFIG", "7000 DYNAMIC_GROUP_CONFIG"
+    assert out.splitlines() == [default, own, "InvalidConfigurationException", own, default]
+
+
 def test_tools_see_groups_of_the_new_protocol(broker, parted):
     group, where = f"g-{parted}", ["--bootstrap-server", broker.bootstrap]
     tool = "consumer.group.ConsumerGroupCommand"
@@ -188,9 +217,11 @@ def test_tools_see_groups_of_the_new_protocol(broker, parted):
     assert group not in console(tool, *where, "--list").split()
 
 
-def test_a_group_of_the_new_protocol_survives_a_kill_of_the_broker(own_broker, topic):
+@pytest.mark.parametrize("pattern", ["", "^"])
+def test_a_group_of_the_new_protocol_survives_a_kill_of_the_broker(own_broker, topic, pattern):
     make(own_broker, topic)
-    with join("confluent-kafka", own_broker, topic, "g", **NEW_PROTOCOL, reconnect_backoff_max_ms="500") as one:
+    quick = {"reconnect_backoff_max_ms": "500"}
+    with join("confluent-kafka", own_broker, pattern + topic, "g", **NEW_PROTOCOL, **quick) as one:
         first = produce(own_broker, topic, 0, 40)
         wait_for(lambda: values(one) == first, "the first records", [one])
         own_broker.kill()

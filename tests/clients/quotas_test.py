@@ -59,6 +59,20 @@ def test_javas_client_sets_finds_changes_and_deletes_a_quota(broker, entity):
     assert soon(lambda: listed(broker) == [])
 
 
+def test_javas_client_sets_a_quota_of_mutations_and_waits_its_turn(broker, topic):
+    """KIP-599: Java's client comes again when it is told that it was refused."""
+    set_quota(broker, "user", "controller_mutation_rate=10.5")
+    try:
+        assert soon(lambda: listed(broker) == [("user", "controller_mutation_rate", 10.5)])
+        # So many take 19 seconds to pay for, of which 11 are free.
+        assert quotas("create", broker, f"{topic}-a", "200") == ""
+        assert quotas("create-once", broker, f"{topic}-b", "1") == "ThrottlingQuotaExceededException\n"
+        assert quotas("create", broker, f"{topic}-b", "1") == ""
+    finally:
+        set_quota(broker, "user", "controller_mutation_rate")
+    assert soon(lambda: listed(broker) == [])
+
+
 def test_a_filter_finds_by_name_default_and_type(broker):
     entities = ["client-id=c", "client-id=c+user=u", "user", "user=u"]
     for entity in [*entities, "ip=192.0.2.1"]:

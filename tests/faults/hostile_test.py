@@ -275,3 +275,80 @@ def test_random_bytes_after_a_valid_header_never_end_the_node(node):
             except (ConnectionError, TimeoutError, OSError):
                 pass
     assert node.is_running(), node.log[-3000:]
+
+
+FIND_COORDINATOR, JOIN_GROUP, OFFSET_COMMIT, CONSUMER_GROUP_HEARTBEAT = 10, 11, 8, 68
+RECORD_LIST_TOO_LARGE, INVALID_COMMIT_OFFSET_SIZE, COORDINATOR_LOAD_IN_PROGRESS = 18, 28, 14
+
+
+def compact(data: bytes) -> bytes:
+    """A string of a flexible version."""
+    return count_of(len(data)) + data
+
+
+def count_of(items: int) -> bytes:
+    """The length of a string or an array of a flexible version: an unsigned varint of one more."""
+    number, out = items + 1, bytearray()
+    while number > 0x7F:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    return bytes(out) + bytes([number])
+
+
+def heartbeat(connection, group: bytes, member: bytes, epoch: int, topics: bytes = b"\0") -> int:
+    """The error of a ConsumerGroupHeartbeat; `topics` is a compact array, or null."""
+    body = b"\0" + compact(group) + compact(member) + struct.pack(">i", epoch) + b"\0\0"
+    body += struct.pack(">i", 60_000) + topics + b"\0\0\0\0"
+    end = time.monotonic() + 10
+    while True:
+        reader = connection.call(CONSUMER_GROUP_HEARTBEAT, 1, body)
+        reader.take(1 + 4)
+        error = reader.number("h")
+        if error != COORDINATOR_LOAD_IN_PROGRESS or time.monotonic() > end:
+            return error
+
+
+@pytest.fixture
+def coordinated(node):
+    """A connection to a node that has group coordinators."""
+    with Connection(node.port) as connection:
+        while connection.call(FIND_COORDINATOR, 1, text("g") + b"\0").data[8:10] != b"\0\0":
+            time.sleep(0.05)
+        yield connection
+
+
+def test_a_group_id_longer_than_a_string_closes_the_connection_as_in_kafka(node, coordinated):
+    header = struct.pack(">hhi", CONSUMER_GROUP_HEARTBEAT, 1, 1) + text("c") + b"\0"
+    closes(node, framed(header + compact(b"g" * 100_000) + b"\0" * 40))
+    assert heartbeat(coordinated, b"g" * 32_767, b"m", 0, count_of(1) + compact(b"t")) == 0
+
+
+def test_a_subscription_to_a_million_topics_is_refused_and_its_group_goes_on(coordinated):
+    assert heartbeat(coordinated, b"g", b"m", 0, count_of(1) + compact(b"t")) == 0
+    million = count_of(1_000_000) + b"".join(compact(b"topic-%d" % i) for i in range(1_000_000))
+    assert heartbeat(coordinated, b"g", b"other", 0, million) == RECORD_LIST_TOO_LARGE
+    assert heartbeat(coordinated, b"g", b"m", 1) == 0
+
+
+def test_a_classic_member_with_megabytes_to_say_is_refused(coordinated):
+    def join(metadata: bytes) -> int:
+        body = text("classic") + struct.pack(">ii", 10_000, 10_000) + text("") + text("consumer")
+        body += struct.pack(">i", 1) + text("range") + struct.pack(">i", len(metadata)) + metadata
+        reader = coordinated.call(JOIN_GROUP, 2, body)
+        reader.take(4)
+        return reader.number("h")
+
+    assert join(b"x" * (2 * MIB)) == RECORD_LIST_TOO_LARGE
+    assert join(b"x" * 1000) == 0
+
+
+def test_a_commit_of_a_million_offsets_is_refused_whole(coordinated):
+    def commit(count: int) -> int:
+        offsets = struct.pack(">iqh", 0, 7, 0) * count
+        body = text("simple") + struct.pack(">i", -1) + text("") + struct.pack(">qi", -1, 1)
+        reader = coordinated.call(OFFSET_COMMIT, 2, body + text("t") + struct.pack(">i", count) + offsets)
+        reader.take(4 + 3 + 4 + 4)
+        return reader.number("h")
+
+    assert commit(1_000_000) == INVALID_COMMIT_OFFSET_SIZE
+    assert commit(1) == 0

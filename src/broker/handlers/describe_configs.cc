@@ -9,6 +9,7 @@
 #include "broker/core.h"
 #include "broker/handlers/handlers.h"
 #include "broker/handlers/respond.h"
+#include "metadata/group_config.h"
 #include "metadata/topic_config.h"
 #include "metadata/topic_name.h"
 #include "protocol/messages/describe_configs.h"
@@ -27,6 +28,7 @@ using Line = DescribeConfigsResponse::DescribeConfigsResourceResult;
 // Kafka's ConfigResource types.
 constexpr std::int8_t kTopicResource = 2;
 constexpr std::int8_t kBrokerResource = 4;
+constexpr std::int8_t kGroupResource = 32;
 
 bool is_asked(const DescribeConfigsRequest::DescribeConfigsResource& asked, std::string_view name) {
     return !asked.configuration_keys ||
@@ -94,6 +96,37 @@ Line broker_line(const BrokerSetting& setting, const metadata::BrokerConfigs& co
     return line;
 }
 
+/// There need be no group of the name: a setting may come first.
+void describe_group(const Core& core, const DescribeConfigsRequest& body,
+                    const DescribeConfigsRequest::DescribeConfigsResource& asked, Answer& answer) {
+    if (asked.resource_name.empty()) {
+        return refuse(answer, ErrorCode::kInvalidRequest, "Group name must not be empty.");
+    }
+    const metadata::ConfigMap& own = core.view->state().group_configs(asked.resource_name);
+    for (const metadata::GroupConfigDefinition& entry : metadata::group_config_table()) {
+        const std::string_view name = entry.definition.name;
+        if (!is_asked(asked, name)) continue;
+        const auto setting =
+            std::ranges::find(broker_settings(), entry.node_setting,
+                              [](const BrokerSetting& each) { return each.definition.name; });
+        Line line = broker_line(*setting, core.view->broker(), body);
+        line.name = name;
+        line.read_only = false;
+        if (body.include_documentation) line.documentation = entry.definition.documentation;
+        const auto found = own.find(name);
+        if (found != own.end()) {
+            line.value = found->second;
+            line.config_source = static_cast<std::int8_t>(ConfigSource::kGroup);
+            if (body.include_synonyms) {
+                line.synonyms.insert(
+                    line.synonyms.begin(),
+                    {.name = found->first, .value = found->second, .source = line.config_source});
+            }
+        }
+        answer.configs.push_back(std::move(line));
+    }
+}
+
 /// What was set for every node while they ran, and nothing else.
 void describe_every_node(const Core& core, const DescribeConfigsRequest& body,
                          const DescribeConfigsRequest::DescribeConfigsResource& asked,
@@ -139,9 +172,12 @@ port::Task<Response> handle_describe_configs(Request request) {
             case kBrokerResource:
                 describe_broker(core, *body, asked, answer);
                 break;
+            case kGroupResource:
+                describe_group(core, *body, asked, answer);
+                break;
             default:
                 refuse(answer, ErrorCode::kInvalidRequest,
-                       "Only topics (2) and brokers (4) have a configuration here.");
+                       "Only topics (2), brokers (4) and groups (32) have a configuration here.");
         }
     }
     co_return respond(request, response);

@@ -1,4 +1,6 @@
 /// CreateTopics, DeleteTopics and CreatePartitions: requests to the controller and back.
+#include <algorithm>
+#include <iterator>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -23,6 +25,41 @@ using protocol::CreateTopicsResponse;
 using protocol::DeleteTopicsRequest;
 using protocol::DeleteTopicsResponse;
 using protocol::ErrorCode;
+
+// Versions that know THROTTLING_QUOTA_EXCEEDED (KIP-599).
+constexpr std::int16_t kFirstThrottledCreateTopics = 6;
+constexpr std::int16_t kFirstThrottledDeleteTopics = 5;
+constexpr std::int16_t kFirstThrottledCreatePartitions = 3;
+
+metadata::Refusal over_quota() {
+    return {ErrorCode::kThrottlingQuotaExceeded, "The throttling quota has been exceeded."};
+}
+
+/// Whether the client's quota lets it make this topic.
+bool admit(const Request& request, const metadata::NewTopic& topic) {
+    const Core& core = *request.core;
+    if (core.view->find(topic.name) != nullptr) return true;  // Nothing will be made.
+    std::int64_t partitions = topic.partition_count;
+    if (!topic.assignments.empty()) partitions = std::ssize(topic.assignments);
+    if (partitions < 0) partitions = core.config.num_partitions;
+    return admit_mutations(request, static_cast<std::size_t>(partitions),
+                           request.version >= kFirstThrottledCreateTopics);
+}
+
+bool admit(const Request& request, const metadata::TopicReference& topic) {
+    const View& view = *request.core->view;
+    const TopicView* const found = topic.name.empty() ? view.find(topic.id) : view.find(topic.name);
+    if (found == nullptr) return true;
+    return admit_mutations(request, static_cast<std::size_t>(found->partition_count()),
+                           request.version >= kFirstThrottledDeleteTopics);
+}
+
+bool admit(const Request& request, const metadata::MorePartitions& more) {
+    const TopicView* const found = request.core->view->find(more.name);
+    if (found == nullptr || more.count <= found->partition_count()) return true;
+    return admit_mutations(request, static_cast<std::size_t>(more.count - found->partition_count()),
+                           request.version >= kFirstThrottledCreatePartitions);
+}
 
 std::vector<NodeId> node_ids(const std::vector<std::int32_t>& numbers) {
     std::vector<NodeId> ids;
@@ -82,8 +119,17 @@ port::Task<Response> handle_create_topics(Request request) {
     auto body = decode_request<CreateTopicsRequest>(request);
     if (!body) co_return undecodable(request, body.error());
     metadata::CreateTopics creation{.validate_only = body->validate_only};
-    for (auto& asked : body->topics) creation.topics.push_back(new_topic(asked));
+    metadata::CreateTopicsReply refused;
+    for (auto& asked : body->topics) {
+        metadata::NewTopic topic = new_topic(asked);
+        if (body->validate_only || admit(request, topic)) {
+            creation.topics.push_back(std::move(topic));
+        } else {
+            refused.emplace_back(std::move(topic.name), std::unexpected(over_quota()));
+        }
+    }
     auto reply = co_await create_topics(core, std::move(creation));
+    std::ranges::move(refused, std::back_inserter(reply));
     CreateTopicsResponse response;
     for (auto& [name, outcome] : reply) {
         response.topics.push_back(
@@ -96,25 +142,30 @@ port::Task<Response> handle_delete_topics(Request request) {
     Core& core = *request.core;
     auto body = decode_request<DeleteTopicsRequest>(request);
     if (!body) co_return undecodable(request, body.error());
-    metadata::DeleteTopics deletion;
-    for (auto& name : body->topic_names) deletion.topics.push_back({.name = std::move(name)});
+    std::vector<metadata::TopicReference> asked;
+    for (auto& name : body->topic_names) asked.push_back({.name = std::move(name)});
     for (auto& topic : body->topics) {
-        deletion.topics.push_back(
-            {.name = std::move(topic.name).value_or(""), .id = topic.topic_id});
+        asked.push_back({.name = std::move(topic.name).value_or(""), .id = topic.topic_id});
     }
-    DeleteTopicsResponse response;
-    metadata::DeleteTopicsReply reply;
-    if (core.config.delete_topic_enable) {
-        reply = co_await delete_topics(core, std::move(deletion));
-    } else {
-        const ErrorCode code =
-            request.version < 3 ? ErrorCode::kInvalidRequest : ErrorCode::kTopicDeletionDisabled;
-        for (auto& topic : deletion.topics) {
-            reply.push_back({.name = std::move(topic.name),
-                             .id = topic.id,
-                             .refusal = {code, "delete.topic.enable is false on this node."}});
+    const metadata::Refusal disabled = {
+        request.version < 3 ? ErrorCode::kInvalidRequest : ErrorCode::kTopicDeletionDisabled,
+        "delete.topic.enable is false on this node."};
+    metadata::DeleteTopics deletion;
+    metadata::DeleteTopicsReply refused;
+    for (metadata::TopicReference& topic : asked) {
+        if (core.config.delete_topic_enable && admit(request, topic)) {
+            deletion.topics.push_back(std::move(topic));
+        } else {
+            refused.push_back(
+                {.name = std::move(topic.name),
+                 .id = topic.id,
+                 .refusal = core.config.delete_topic_enable ? over_quota() : disabled});
         }
     }
+    metadata::DeleteTopicsReply reply;
+    if (!deletion.topics.empty()) reply = co_await delete_topics(core, std::move(deletion));
+    std::ranges::move(refused, std::back_inserter(reply));
+    DeleteTopicsResponse response;
     for (metadata::DeletedTopic& deleted : reply) {
         auto& answer = response.responses.emplace_back();
         // A name that was not given is null where the version has null.
@@ -133,6 +184,7 @@ port::Task<Response> handle_create_partitions(Request request) {
     auto body = decode_request<CreatePartitionsRequest>(request);
     if (!body) co_return undecodable(request, body.error());
     metadata::CreatePartitions creation{.validate_only = body->validate_only};
+    metadata::CreatePartitionsReply refused;
     for (auto& asked : body->topics) {
         metadata::MorePartitions more{.name = std::move(asked.name), .count = asked.count};
         if (asked.assignments) {
@@ -141,9 +193,14 @@ port::Task<Response> handle_create_partitions(Request request) {
                 assignments.push_back(node_ids(one.broker_ids));
             }
         }
-        creation.topics.push_back(std::move(more));
+        if (body->validate_only || admit(request, more)) {
+            creation.topics.push_back(std::move(more));
+        } else {
+            refused.emplace_back(std::move(more.name), over_quota());
+        }
     }
     auto reply = co_await create_partitions(core, std::move(creation));
+    std::ranges::move(refused, std::back_inserter(reply));
     CreatePartitionsResponse response;
     for (auto& [name, refusal] : reply) {
         auto& answer = response.results.emplace_back();

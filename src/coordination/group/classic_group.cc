@@ -37,7 +37,26 @@ bool visit_topics(ByteView subscription, Visit visit) {
     return true;
 }
 
+/// Of the lengths and numbers beside each text.
+constexpr std::size_t kFieldBytes = 16;
+
+std::size_t bytes_of(const ClassicMember& member) {
+    std::size_t bytes = member.id.size() + member.client_id.size() + member.client_host.size() +
+                        member.instance_id.value_or("").size() + 4 * kFieldBytes;
+    for (const ClassicProtocol& each : member.protocols) {
+        bytes += each.name.size() + each.metadata.size() + kFieldBytes;
+    }
+    return bytes;
+}
+
 }  // namespace
+
+std::size_t content_bytes(const RequestProtocols& protocols) {
+    std::size_t bytes = 0;
+    for (const auto& each : protocols)
+        bytes += each.name.size() + each.metadata.size() + kFieldBytes;
+    return bytes;
+}
 
 std::string_view group_state_name(GroupState state) {
     switch (state) {
@@ -106,6 +125,7 @@ ClassicMember& ClassicGroup::add(ClassicMember member, std::string_view type) {
     if (member.instance_id) static_members_[*member.instance_id] = member.id;
     pending.erase(member.id);
     count(member, 1);
+    count_bytes(member, bytes_of(member));
     std::string key = member.id;
     return members_.emplace(std::move(key), std::move(member)).first->second;
 }
@@ -117,6 +137,7 @@ void ClassicGroup::remove(std::string_view member_id) {
     DLOG_ASSERT(!member.joining && !member.syncing, member.id);
     const bool led = leads(member_id);
     count(member, -1);
+    count_bytes(member, 0);
     if (member.instance_id) static_members_.erase(*member.instance_id);
     members_.erase(found);
     if (!led) return;
@@ -137,6 +158,13 @@ void ClassicGroup::set_protocols(ClassicMember& member, ClassicProtocols protoco
     count(member, -1);
     member.protocols = std::move(protocols);
     count(member, 1);
+    count_bytes(member, bytes_of(member));
+}
+
+void ClassicGroup::count_bytes(ClassicMember& member, std::size_t bytes) {
+    DLOG_ASSERT(content_bytes_ >= member.counted_bytes, content_bytes_, member.counted_bytes);
+    content_bytes_ += bytes - member.counted_bytes;
+    member.counted_bytes = bytes;
 }
 
 void ClassicGroup::set_joining(ClassicMember& member, std::optional<Ticket> ticket) {

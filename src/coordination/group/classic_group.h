@@ -42,6 +42,10 @@ using ClassicProtocols = std::vector<ClassicProtocol>;
 [[nodiscard]] ClassicProtocols copy_protocols(
     const std::vector<protocol::JoinGroupRequest::JoinGroupRequestProtocol>& protocols);
 
+/// What protocols take in a record at most.
+[[nodiscard]] std::size_t content_bytes(
+    const std::vector<protocol::JoinGroupRequest::JoinGroupRequestProtocol>& protocols);
+
 struct ClassicMember {
     std::string id;
     std::optional<std::string> instance_id;  ///< A static member has one (KIP-345).
@@ -56,6 +60,7 @@ struct ClassicMember {
     bool has_synced = false;        ///< In this generation.
     bool is_new = false;            ///< Has had no reply yet, and so cannot send heartbeats.
     Instant deadline = kNever;      ///< It is removed then.
+    std::size_t counted_bytes = 0;  ///< The group's.
 
     [[nodiscard]] bool is_static() const { return instance_id.has_value(); }
     /// Empty when it does not support the protocol.
@@ -119,6 +124,8 @@ class ClassicGroup {
         return joining_count_ == members_.size() && pending.empty();
     }
     [[nodiscard]] bool leads(std::string_view member_id) const { return leader == member_id; }
+    /// What its members' parts of the group's record take at most, without their assignments.
+    [[nodiscard]] std::size_t content_bytes() const { return content_bytes_; }
     /// The longest of its members.
     [[nodiscard]] Duration rebalance_timeout() const;
     void enter(GroupState next, Timestamp now);
@@ -134,12 +141,14 @@ class ClassicGroup {
 
   private:
     void count(const ClassicMember& member, int change);
+    void count_bytes(ClassicMember& member, std::size_t bytes);
 
     Members members_;
     std::map<std::string, std::string, std::less<>> static_members_;
     /// How many members support a protocol.
     std::map<std::string, std::size_t, std::less<>> supporters_;
     std::size_t joining_count_ = 0;
+    std::size_t content_bytes_ = 0;
 };
 
 }  // namespace dlog::coordination

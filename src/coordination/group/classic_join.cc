@@ -63,7 +63,9 @@ ErrorCode ClassicGroups::check(const GroupSettings& settings, const JoinGroupReq
     const Duration session = milliseconds(request.session_timeout_ms);
     const bool is_within =
         session >= settings.session_timeout_min && session <= settings.session_timeout_max;
-    return is_within ? ErrorCode::kNone : ErrorCode::kInvalidSessionTimeout;
+    if (!is_within) return ErrorCode::kInvalidSessionTimeout;
+    const bool is_too_large = content_bytes(request.protocols) > settings.member_bytes_max();
+    return is_too_large ? ErrorCode::kRecordListTooLarge : ErrorCode::kNone;
 }
 
 void ClassicGroups::join(Step& step, const Join& join) {
@@ -92,6 +94,12 @@ void ClassicGroups::join(Step& step, const Join& join) {
     }
     if (!group->supports(request.protocol_type, request.protocols)) {
         return refuse(step, join, ErrorCode::kInconsistentGroupProtocol, request.member_id);
+    }
+    const ClassicMember* const member = group->find(request.member_id);
+    const std::size_t others =
+        group->content_bytes() - (member == nullptr ? 0 : member->counted_bytes);
+    if (others > 0 && others + content_bytes(request.protocols) > step.settings.group_bytes_max()) {
+        return refuse(step, join, ErrorCode::kGroupMaxSizeReached, request.member_id);
     }
     if (request.member_id.empty()) {
         join_new_member(step, *group, join);
@@ -204,9 +212,9 @@ void ClassicGroups::replace_static_member(Step& step, ClassicGroup& group, const
     refuse_waiting(step, group, *group.find(old_id), ErrorCode::kFencedInstanceId);
     ClassicMember& member =
         group.rename(old_id, make_member_id(*join.request.group_instance_id, step.random));
-    update_member(step, group, join, member);
     member.client_id = std::string(join.caller.client_id);
     member.client_host = std::string(join.caller.host);
+    update_member(step, group, join, member);
     begin_session(step, group, member);
     if (group.state == GroupState::kPreparingRebalance) return complete_join_if_ready(step, group);
     if (group.state == GroupState::kCompletingRebalance ||

@@ -127,6 +127,46 @@ TEST_CASE("what JoinGroup is refused for") {
     CHECK(world.state() == "Stable");
 }
 
+TEST_CASE("a member that says more than a record may hold is refused, and the group is as before") {
+    World world({.record_bytes_max = 100'000});
+    const auto error = [&](std::size_t bytes, const std::string& member = "") {
+        const Ticket ticket =
+            world.join({.member = member, .protocols = {{"range", std::string(bytes, 'x')}}});
+        return world.waits(ticket) ? ErrorCode::kNone : world.joined(ticket).error_code;
+    };
+    CHECK(error(25'001) == ErrorCode::kRecordListTooLarge);
+    CHECK(world.state() == "Dead");
+    start_group(world, 1, {.protocols = {{"range", std::string(24'000, 'x')}}});
+    const std::size_t records = world.log.size();
+    CHECK(error(25'001) == ErrorCode::kRecordListTooLarge);
+    CHECK(error(25'900 - 24'000) == ErrorCode::kNone);
+    CHECK(world.state() == "PreparingRebalance");
+    // All together would be more than half of a record, which assignments share.
+    CHECK(error(24'900) == ErrorCode::kGroupMaxSizeReached);
+    CHECK(world.log.size() == records);
+    world.advance(seconds(100));
+    CHECK(world.state() == "Empty");
+    CHECK(error(24'900) == ErrorCode::kNone);
+}
+
+TEST_CASE("an assignment that is more than a record may hold is refused, and the group goes on") {
+    World world({.record_bytes_max = 100'000});
+    const auto ids = start_group(world, 2);
+    const Ticket join = world.join({.member = ids[0]});
+    world.join({.member = ids[1]});
+    const std::size_t records = world.log.size();
+    const std::string large(60'000, 'x');
+    const Ticket waits = world.sync(ids[1], 2);
+    const Ticket refused = world.sync(ids[0], 2, {{ids[0], large}, {ids[1], large}});
+    CHECK(world.joined(join).leader == ids[0]);
+    CHECK(world.synced(refused).error_code == ErrorCode::kRecordListTooLarge);
+    CHECK(world.waits(waits));
+    CHECK(world.log.size() == records);
+    // The leader thinks better of it.
+    CHECK(world.synced(world.sync(ids[0], 2, {{ids[1], "b"}})).error_code == ErrorCode::kNone);
+    CHECK(as_text(world.synced(waits).assignment) == "b");
+}
+
 TEST_CASE("the protocol is the one that most members prefer among those that all support") {
     World world;
     const Ticket first = world.join({.protocols = {{"only", ""}, {"a", ""}, {"b", ""}}});

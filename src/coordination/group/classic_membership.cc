@@ -1,4 +1,5 @@
 /// SyncGroup, Heartbeat, LeaveGroup, and what else members and onlookers ask of a classic group.
+#include <algorithm>
 #include <string>
 #include <utility>
 #include <vector>
@@ -47,6 +48,16 @@ ErrorCode check_sync(const ClassicGroup& group, const SyncGroupRequest& request)
     return ErrorCode::kNone;
 }
 
+/// Of the lengths and numbers beside each assignment.
+constexpr std::size_t kFieldBytes = 16;
+
+bool is_too_large(const ClassicGroup& group, const SyncGroupRequest& request,
+                  const GroupSettings& settings) {
+    std::size_t bytes = group.content_bytes();
+    for (const auto& each : request.assignments) bytes += each.assignment.size() + kFieldBytes;
+    return bytes > static_cast<std::size_t>(std::max<std::int64_t>(settings.record_bytes_max, 0));
+}
+
 void assign(ClassicGroup& group, const SyncGroupRequest& request) {
     for (auto& [member_id, member] : group.members()) member.assignment = Buffer();
     for (const auto& each : request.assignments) {
@@ -66,6 +77,10 @@ void ClassicGroups::sync(Step& step, const Sync& sync) {
     if (error != ErrorCode::kNone) return refuse(step, sync, error);
 
     ClassicMember& member = *group->find(request.member_id);
+    if (group->state == GroupState::kCompletingRebalance && group->leads(member.id) &&
+        is_too_large(*group, request, step.settings)) {
+        return refuse(step, sync, ErrorCode::kRecordListTooLarge);
+    }
     member.has_synced = true;
     if (group->state == GroupState::kStable) {
         begin_session(step, *group, member);

@@ -159,7 +159,7 @@ auto ConsumerGroups::admit_join(Step& step, ConsumerGroup& group, const Join& jo
     update_epoch(step, group, put_member(step, group, id, std::move(profile), member));
     if (group.epoch != group.target_epoch) assign(step, group);
     advance(step, group, *member, &owned);
-    member->session_ends = step.after(member->session_timeout(step.settings));
+    begin_session(step, group, *member);
     member->revocation_ends = step.after(milliseconds(timeout_ms));
     wake_by(group, std::min(member->session_ends, member->revocation_ends));
     response.generation_id = member->progress.epoch;
@@ -202,7 +202,7 @@ ErrorCode ConsumerGroups::admit_sync(Step& step, ConsumerGroup& group,
         await_join(step, group, member);
         return ErrorCode::kRebalanceInProgress;
     }
-    member.session_ends = step.after(member.session_timeout(step.settings));
+    begin_session(step, group, member);
     member.revocation_ends = kNever;
     wake_by(group, member.session_ends);
     return ErrorCode::kNone;
@@ -221,7 +221,7 @@ ErrorCode ConsumerGroups::admit_beat(Step& step, ConsumerGroup& group,
     ConsumerMember& member = **found;
     if (request.generation_id != member.progress.epoch) return ErrorCode::kIllegalGeneration;
     update_epoch(step, group, false);
-    member.session_ends = step.after(member.session_timeout(step.settings));
+    begin_session(step, group, member);
     wake_by(group, member.session_ends);
     if (!must_rejoin(group, member)) return ErrorCode::kNone;
     await_join(step, group, member);

@@ -40,6 +40,12 @@ HeldPartitions from_record(const std::vector<CurrentAssignment::TopicPartitions>
     return result;
 }
 
+/// Kafka writes an empty one where there is none.
+std::optional<std::string> without_empty(std::optional<std::string> text) {
+    if (text && text->empty()) text.reset();
+    return text;
+}
+
 }  // namespace
 
 ConsumerMember* ConsumerGroup::find(std::string_view member_id) {
@@ -131,10 +137,24 @@ std::string_view ConsumerGroup::state() const {
 std::vector<bool> ConsumerGroup::subscribed(const std::vector<std::string_view>& topics) const {
     std::vector<bool> result;
     for (const std::string_view topic : topics) {
-        result.push_back(std::ranges::any_of(members_, [topic](const auto& entry) {
-            return std::ranges::binary_search(entry.second.profile.topics, topic);
-        }));
+        const bool is_matched = std::ranges::any_of(patterns, [topic](const auto& entry) {
+            return std::ranges::binary_search(entry.second, topic);
+        });
+        result.push_back(is_matched || std::ranges::any_of(members_, [topic](const auto& entry) {
+                             return std::ranges::binary_search(entry.second.profile.topics, topic);
+                         }));
     }
+    return result;
+}
+
+std::vector<std::string_view> ConsumerGroup::topics_of(const ConsumerMember& member) const {
+    const auto& names = member.profile.topics;
+    const auto found =
+        member.profile.pattern ? patterns.find(*member.profile.pattern) : patterns.end();
+    std::vector<std::string_view> result(names.begin(), names.end());
+    if (found == patterns.end()) return result;
+    result.clear();
+    std::ranges::set_union(names, found->second, std::back_inserter(result));
     return result;
 }
 
@@ -160,6 +180,7 @@ GroupRecord ConsumerGroup::profile_record(const ConsumerMember& member) const {
     value.client_id = profile.client_id;
     value.client_host = profile.client_host;
     value.subscribed_topic_names = profile.topics;
+    value.subscribed_topic_regex = profile.pattern;
     value.rebalance_timeout_ms = profile.rebalance_timeout_ms;
     value.server_assignor = profile.assignor;
     if (profile.classic) {
@@ -197,6 +218,21 @@ GroupRecord ConsumerGroup::progress_record(const ConsumerMember& member) const {
         ConsumerGroupCurrentMemberAssignmentKey{.group_id = id, .member_id = member.id}, value);
 }
 
+GroupRecord ConsumerGroup::pattern_record(const std::string& pattern, const Now& now,
+                                          const GroupSettings& settings) const {
+    const auto found = patterns.find(pattern);
+    DLOG_ASSERT(found != patterns.end(), pattern);
+    ConsumerGroupRegularExpressionValue value;
+    std::size_t bytes = 0;
+    for (const std::string& topic : found->second) bytes += topic.size();
+    // Of more topics than fit nothing is kept: after a restart they are matched anew.
+    if (bytes <= settings.group_bytes_max()) value.topics = found->second;
+    value.version = static_cast<std::int64_t>(now.topics.version());
+    value.timestamp = now.wall.ms;
+    return make_record(
+        ConsumerGroupRegularExpressionKey{.group_id = id, .regular_expression = pattern}, value);
+}
+
 void ConsumerGroup::add_tombstones(const std::string& member_id, Effects& effects) const {
     effects.records.push_back(
         tombstone(ConsumerGroupCurrentMemberAssignmentKey{.group_id = id, .member_id = member_id}));
@@ -208,6 +244,10 @@ void ConsumerGroup::add_tombstones(const std::string& member_id, Effects& effect
 
 void ConsumerGroup::add_tombstones(Effects& effects) const {
     DLOG_ASSERT(members_.empty(), id);
+    for (const auto& [pattern, topics] : patterns) {
+        effects.records.push_back(tombstone(
+            ConsumerGroupRegularExpressionKey{.group_id = id, .regular_expression = pattern}));
+    }
     effects.records.push_back(tombstone(ConsumerGroupTargetAssignmentMetadataKey{.group_id = id}));
     effects.records.push_back(tombstone(ConsumerGroupMetadataKey{.group_id = id}));
 }
@@ -231,6 +271,7 @@ ConsumerMember::Profile profile_from_record(ConsumerGroupMemberMetadataValue&& v
             .client_id = std::move(value.client_id),
             .client_host = std::move(value.client_host),
             .topics = topic_list(std::move(value.subscribed_topic_names)),
+            .pattern = without_empty(std::move(value.subscribed_topic_regex)),
             .rebalance_timeout_ms = value.rebalance_timeout_ms,
             .assignor = std::move(value.server_assignor),
             .classic = std::move(classic)};

@@ -52,6 +52,8 @@ struct ConsumerMember {
         std::string client_id;
         std::string client_host;
         std::vector<std::string> topics;  ///< Ascending, without doubles; they need not exist.
+        /// Besides, all topics that this regular expression matches.
+        std::optional<std::string> pattern;
         std::int32_t rebalance_timeout_ms = -1;
         std::optional<std::string> assignor;
         std::optional<ClassicProfile> classic;
@@ -79,10 +81,6 @@ struct ConsumerMember {
     bool has_profile = false;
 
     [[nodiscard]] bool is_classic() const { return profile.classic.has_value(); }
-    [[nodiscard]] Duration session_timeout(const GroupSettings& settings) const {
-        return is_classic() ? milliseconds(profile.classic->session_timeout_ms)
-                            : settings.consumer_session_timeout;
-    }
 };
 
 class ConsumerGroup {
@@ -100,6 +98,12 @@ class ConsumerGroup {
     std::uint64_t metadata_hash = 0;
     /// The Topics::version() that has been looked at.
     std::optional<std::uint64_t> topics_version;
+    /// What the members' regular expressions match, as of `patterns_version` of the topics or
+    /// later: names, ascending.
+    std::map<std::string, std::vector<std::string>, std::less<>> patterns;
+    std::optional<std::uint64_t> patterns_version;
+    /// Until then other topics do not count: all would have to be matched at every change.
+    Instant patterns_fixed_until;
     Timetable::Slot slot;
 
     [[nodiscard]] const Members& members() const { return members_; }
@@ -128,6 +132,8 @@ class ConsumerGroup {
         return member.progress.state == MemberState::kStable &&
                member.progress.epoch == target_epoch;
     }
+    /// All topics that it wants, by name or by pattern, ascending. They need not exist.
+    [[nodiscard]] std::vector<std::string_view> topics_of(const ConsumerMember& member) const;
     /// Of these topics those that members are subscribed to.
     [[nodiscard]] std::vector<bool> subscribed(const std::vector<std::string_view>& topics) const;
 
@@ -136,6 +142,9 @@ class ConsumerGroup {
     [[nodiscard]] GroupRecord profile_record(const ConsumerMember& member) const;
     [[nodiscard]] GroupRecord target_record(const ConsumerMember& member) const;
     [[nodiscard]] GroupRecord progress_record(const ConsumerMember& member) const;
+    /// One of `patterns`.
+    [[nodiscard]] GroupRecord pattern_record(const std::string& pattern, const Now& now,
+                                             const GroupSettings& settings) const;
     void add_tombstones(const std::string& member_id, Effects& effects) const;
     /// Of the whole group, which has no members.
     void add_tombstones(Effects& effects) const;

@@ -185,8 +185,8 @@ TEST_CASE("requests that make no sense are refused in Kafka's words") {
               r.member_id = "";
           }) == invalid);
     CHECK(refused([](auto& r) { r.server_assignor = "odd"; }) == ErrorCode::kUnsupportedAssignor);
-    CHECK(refused([](auto& r) { r.subscribed_topic_regex = "a.*"; }) ==
-          ErrorCode::kUnsupportedVersion);
+    CHECK(refused([](auto& r) { r.subscribed_topic_regex = "("; }) ==
+          ErrorCode::kInvalidRegularExpression);
     CHECK(refused([](auto& r) { r.member_epoch = -1; }) == ErrorCode::kGroupIdNotFound);
 }
 
@@ -443,6 +443,43 @@ TEST_CASE("what a restart folds from the records is what there was") {
     world.restart();
     world.advance(seconds(46));
     CHECK(describe_consumers(world).group_state == "Empty");
+}
+
+TEST_CASE("a member that names more topics than a record may hold is refused, others go on") {
+    World world({.record_bytes_max = 100'000});
+    Consumer a{.id = "a"};
+    Consumer b{.id = "b", .topics = std::vector<std::string>(2'000, "a-long-name")};
+    a.beat(world);
+    const std::size_t records = world.log.size();
+    const auto refused = send(world, b.full());
+    CHECK(refused.error_code == ErrorCode::kRecordListTooLarge);
+    CHECK(refused.error_message->contains("28000 bytes and may take 25000"));
+    CHECK(world.log.size() == records);
+    CHECK(a.beat(world) == ErrorCode::kNone);
+    CHECK(a.holding.size() == 4);
+    // The same of one that is a member already.
+    a.topics = b.topics;
+    CHECK(send(world, a.full()).error_code == ErrorCode::kRecordListTooLarge);
+    CHECK(describe_consumers(world).members.at(0).subscribed_topic_names.at(0) == "orders");
+}
+
+TEST_CASE("a group's own settings go before the node's, for its next heartbeat on") {
+    World world;
+    Consumer a{.id = "a"};
+    Consumer other{.id = "b", .group = "h"};
+    world.topics.own = {.consumer_session_timeout = seconds(60),
+                        .consumer_heartbeat_interval = seconds(10)};
+    CHECK(send(world, a.full()).heartbeat_interval_ms == 10'000);
+    CHECK(send(world, other.full()).heartbeat_interval_ms == 5'000);
+    world.advance(seconds(50));
+    CHECK(describe_consumers(world, "h").members.empty());
+    CHECK(describe_consumers(world).members.size() == 1);
+
+    world.topics.own = {};
+    a.epoch = 1;
+    CHECK(send(world, a.brief()).heartbeat_interval_ms == 5'000);
+    world.advance(seconds(50));
+    CHECK(describe_consumers(world).members.empty());
 }
 
 }  // namespace dlog::coordination::test

@@ -68,7 +68,7 @@ void ConsumerGroups::begin_sessions(Step& step) {
 
 void ConsumerGroups::begin_sessions(Step& step, ConsumerGroup& group) {
     for (auto& [member_id, member] : group.members()) {
-        member.session_ends = step.after(member.session_timeout(step.settings));
+        begin_session(step, group, member);
         const bool must_revoke = member.progress.state == MemberState::kUnrevokedPartitions &&
                                  member.progress.epoch != kStaticLeavingEpoch;
         if (must_revoke) {
@@ -76,6 +76,13 @@ void ConsumerGroups::begin_sessions(Step& step, ConsumerGroup& group) {
         }
         wake_by(group, std::min(member.session_ends, member.revocation_ends));
     }
+}
+
+void ConsumerGroups::begin_session(Step& step, const ConsumerGroup& group, ConsumerMember& member) {
+    const auto own = step.now.topics.own_settings(group.id).consumer_session_timeout;
+    member.session_ends =
+        step.after(member.is_classic() ? milliseconds(member.profile.classic->session_timeout_ms)
+                                       : own.value_or(step.settings.consumer_session_timeout));
 }
 
 ErrorCode ConsumerGroups::check_commit(ConsumerGroup& group,
@@ -137,6 +144,7 @@ ConsumerGroupDescribeResponse::DescribedGroup ConsumerGroups::describe(const Ste
         out.client_id = member.profile.client_id;
         out.client_host = member.profile.client_host;
         out.subscribed_topic_names = member.profile.topics;
+        out.subscribed_topic_regex = member.profile.pattern;
         out.assignment = to_assignment(without_epochs(member.progress.assigned), step.now.topics);
         out.target_assignment = to_assignment(member.target, step.now.topics);
         out.member_type = member.is_classic() ? kClassicMember : kConsumerMember;

@@ -101,6 +101,8 @@ class ConsumerGroups {
               ConsumerGroupTargetAssignmentMemberValue* value);
     void fold(const ConsumerGroupCurrentMemberAssignmentKey& key,
               ConsumerGroupCurrentMemberAssignmentValue* value);
+    void fold(const ConsumerGroupRegularExpressionKey& key,
+              ConsumerGroupRegularExpressionValue* value);
 
     // consumer_bridge.cc
     [[nodiscard]] std::expected<protocol::JoinGroupResponse, protocol::ErrorCode> admit_join(
@@ -122,6 +124,8 @@ class ConsumerGroups {
     /// The same with a profile of either protocol, and the id under which the member goes on.
     [[nodiscard]] bool put_member(Step& step, ConsumerGroup& group, const std::string& id,
                                   ConsumerMember::Profile profile, ConsumerMember*& member);
+    /// The member has given a sign of life.
+    void begin_session(Step& step, const ConsumerGroup& group, ConsumerMember& member);
     /// One step towards its target.
     void advance(Step& step, ConsumerGroup& group, ConsumerMember& member,
                  const OwnedPartitions* owned);
@@ -130,6 +134,8 @@ class ConsumerGroups {
     // consumer_reconcile.cc
     /// Begins a new epoch if it must, or if the topics have become others.
     void update_epoch(Step& step, ConsumerGroup& group, bool must_change);
+    /// Matches the patterns anew as far as that is due. True when one matches something else.
+    [[nodiscard]] bool match_patterns(Step& step, ConsumerGroup& group);
     void assign(Step& step, ConsumerGroup& group);
     void wake_by(ConsumerGroup& group, Instant at) { timetable_.wake_by(at, group.id, group.slot); }
 

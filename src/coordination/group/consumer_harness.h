@@ -41,6 +41,7 @@ struct Consumer {
     std::optional<std::string> assignor = {};
     std::string group = "g";
     std::int32_t rebalance_ms = 60'000;
+    std::optional<std::string> pattern = {};
 
     std::int32_t epoch = 0;
     Holding holding = {};
@@ -50,6 +51,7 @@ struct Consumer {
         ConsumerGroupHeartbeatRequest request = brief();
         request.rebalance_timeout_ms = rebalance_ms;
         request.subscribed_topic_names = topics;
+        request.subscribed_topic_regex = pattern;
         request.server_assignor = assignor;
         request.topic_partitions = owned();
         return request;

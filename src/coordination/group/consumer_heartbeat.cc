@@ -5,6 +5,7 @@
 
 #include "base/assert.h"
 #include "coordination/group/consumer_groups.h"
+#include "coordination/group/topic_pattern.h"
 
 namespace dlog::coordination {
 
@@ -129,10 +130,22 @@ ConsumerGroupHeartbeatResponse::Assignment to_assignment(const HeldPartitions& p
     return result;
 }
 
+/// What they take in a record at most.
+std::size_t bytes_of_topics(const ConsumerGroupHeartbeatRequest& request) {
+    constexpr std::size_t kLengthBytes = 3;
+    std::size_t bytes = 0;
+    if (!request.subscribed_topic_names) return bytes;
+    for (const std::string& name : *request.subscribed_topic_names) {
+        bytes += name.size() + kLengthBytes;
+    }
+    return bytes;
+}
+
 /// A member that says everything wants to be told everything.
 bool is_full(const ConsumerGroupHeartbeatRequest& request) {
     return request.member_epoch == kJoiningEpoch ||
-           (request.rebalance_timeout_ms != -1 && request.subscribed_topic_names &&
+           (request.rebalance_timeout_ms != -1 &&
+            (request.subscribed_topic_names || request.subscribed_topic_regex) &&
             request.topic_partitions);
 }
 
@@ -148,11 +161,6 @@ std::optional<Refusal> ConsumerGroups::check(const GroupSettings& settings,
     }
     if (is_empty(request.instance_id)) return invalid("InstanceId can't be empty.");
     if (is_empty(request.rack_id)) return invalid("RackId can't be empty.");
-    if (request.subscribed_topic_regex && !request.subscribed_topic_regex->empty()) {
-        return Refusal{ErrorCode::kUnsupportedVersion,
-                       "Subscribing by a regular expression that the server resolves is not "
-                       "supported. Subscribe to topics by name."};
-    }
     if (epoch == kJoiningEpoch) {
         if (request.rebalance_timeout_ms == -1) {
             return invalid("RebalanceTimeoutMs must be provided in first request.");
@@ -160,13 +168,29 @@ std::optional<Refusal> ConsumerGroups::check(const GroupSettings& settings,
         if (request.topic_partitions && !request.topic_partitions->empty()) {
             return invalid("TopicPartitions must be empty when (re-)joining.");
         }
-        if (!request.subscribed_topic_names) {
-            return invalid("SubscribedTopicNames must be set when (re-)joining.");
+        if (!request.subscribed_topic_names && !request.subscribed_topic_regex) {
+            return invalid(
+                "Either SubscribedTopicNames or SubscribedTopicRegex must be set when "
+                "(re-)joining.");
         }
     } else if (epoch == kStaticLeavingEpoch && !request.instance_id) {
         return invalid("InstanceId can't be null.");
     } else if (epoch < kStaticLeavingEpoch) {
         return invalid("MemberEpoch is invalid.");
+    }
+    const std::size_t topic_bytes = bytes_of_topics(request);
+    if (topic_bytes > settings.member_bytes_max()) {
+        return Refusal{ErrorCode::kRecordListTooLarge,
+                       "SubscribedTopicNames take " + std::to_string(topic_bytes) +
+                           " bytes and may take " + std::to_string(settings.member_bytes_max()) +
+                           ". Subscribe by a regular expression, or with several groups."};
+    }
+    if (request.subscribed_topic_regex) {
+        const auto checked = check_pattern(*request.subscribed_topic_regex);
+        if (!checked) {
+            return Refusal{ErrorCode::kInvalidRegularExpression,
+                           "SubscribedTopicRegex cannot be used: " + checked.error() + "."};
+        }
     }
     const auto& assignors = settings.consumer_assignors;
     if (request.server_assignor &&
@@ -207,14 +231,15 @@ auto ConsumerGroups::stay(Step& step, const ConsumerBeat& beat)
         joins ? &kNothing : (request.topic_partitions ? &*request.topic_partitions : nullptr);
     const HeldPartitions assigned_before = member->progress.assigned;
     advance(step, group, *member, owned);
-    member->session_ends = step.after(member->session_timeout(step.settings));
+    begin_session(step, group, *member);
     wake_by(group, std::min(member->session_ends, member->revocation_ends));
 
     Response response;
     response.member_id = member->id;
     response.member_epoch = member->progress.epoch;
+    const auto own = step.now.topics.own_settings(group.id).consumer_heartbeat_interval;
     response.heartbeat_interval_ms =
-        static_cast<std::int32_t>(step.settings.consumer_heartbeat_interval.ms());
+        static_cast<std::int32_t>(own.value_or(step.settings.consumer_heartbeat_interval).ms());
     if (is_full(request) || member->progress.assigned != assigned_before) {
         response.assignment = to_assignment(member->progress.assigned);
     }
@@ -250,6 +275,11 @@ bool ConsumerGroups::update_member(Step& step, ConsumerGroup& group, const Consu
     if (request.subscribed_topic_names) {
         profile.topics = topic_list(*request.subscribed_topic_names);
     }
+    if (request.subscribed_topic_regex) {
+        profile.pattern = request.subscribed_topic_regex;
+        // It wants none any more.
+        if (profile.pattern->empty()) profile.pattern.reset();
+    }
     profile.client_id = beat.caller.client_id;
     profile.client_host = beat.caller.host;
     return put_member(step, group, id, std::move(profile), member);
@@ -260,6 +290,7 @@ bool ConsumerGroups::put_member(Step& step, ConsumerGroup& group, const std::str
     const bool is_new = member == nullptr;
     if (is_new) member = &group.get(id);
     const bool wants_other = is_new || profile.topics != member->profile.topics ||
+                             profile.pattern != member->profile.pattern ||
                              profile.assignor != member->profile.assignor;
     const bool is_changed = is_new || profile != member->profile;
 

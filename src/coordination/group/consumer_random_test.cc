@@ -45,6 +45,8 @@ struct Client : Consumer {
     }
 };
 
+constexpr std::string_view kPaymentsPattern = "pay.*";
+
 class Chaos {
   public:
     explicit Chaos(std::uint64_t seed) : random_(seed) {
@@ -77,7 +79,12 @@ class Chaos {
     void rename(Client& client) { client.id = "m" + std::to_string(++names_); }
     void choose_topics(Client& client) {
         client.topics = {"orders", "payments"};
+        client.pattern.reset();
         if (!is_alike_ && random_.chance(1, 2)) client.topics.erase(client.topics.begin());
+        if (random_.chance(2, 3)) return;
+        // The same, in other words.
+        client.topics.pop_back();
+        client.pattern = kPaymentsPattern;
     }
 
     void act() {
@@ -190,7 +197,8 @@ class Chaos {
         std::size_t wanted = 0;
         for (const auto& topic : world_.topics.topics) {
             const bool is_wanted = std::ranges::any_of(clients_, [&](const Client& client) {
-                return std::ranges::find(client.topics, topic.name) != client.topics.end();
+                return std::ranges::find(client.topics, topic.name) != client.topics.end() ||
+                       (client.pattern == kPaymentsPattern && topic.name == "payments");
             });
             if (is_wanted) wanted += static_cast<std::size_t>(topic.partition_count);
         }

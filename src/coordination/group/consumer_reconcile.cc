@@ -8,16 +8,22 @@
 
 #include "base/assert.h"
 #include "coordination/group/consumer_groups.h"
+#include "coordination/group/topic_pattern.h"
 
 namespace dlog::coordination {
 
 namespace {
+
+/// Between matching the patterns of a group with all topics, as in Kafka.
+constexpr Duration kPatternInterval = seconds(10);
 
 std::set<std::string_view> subscribed_topics(const ConsumerGroup& group) {
     std::set<std::string_view> result;
     for (const auto& [member_id, member] : group.members()) {
         result.insert(member.profile.topics.begin(), member.profile.topics.end());
     }
+    for (const auto& [pattern, topics] : group.patterns)
+        result.insert(topics.begin(), topics.end());
     return result;
 }
 
@@ -79,13 +85,48 @@ std::string_view assignor_name(const ConsumerGroup& group, const GroupSettings& 
 void ConsumerGroups::update_epoch(Step& step, ConsumerGroup& group, bool must_change) {
     const std::uint64_t version = step.now.topics.version();
     must_change = must_change || group.epoch <= 0;
-    if (!must_change && group.topics_version == version) return;
+    const bool may_match_others = !group.patterns.empty() && group.patterns_version != version &&
+                                  step.now.instant >= group.patterns_fixed_until;
+    if (!must_change && !may_match_others && group.topics_version == version) return;
     group.topics_version = version;
+    if (match_patterns(step, group)) must_change = true;
     const std::uint64_t hash = hash_of(subscribed_topics(group), step.now.topics);
     if (!must_change && hash == group.metadata_hash) return;
     group.metadata_hash = hash;
     group.epoch = group.epoch >= INT32_MAX ? 1 : group.epoch + 1;
     step.effects.records.push_back(group.epoch_record());
+}
+
+bool ConsumerGroups::match_patterns(Step& step, ConsumerGroup& group) {
+    std::set<std::string_view> wanted;
+    for (const auto& [member_id, member] : group.members()) {
+        if (member.profile.pattern) wanted.insert(*member.profile.pattern);
+    }
+    std::erase_if(group.patterns, [&](const auto& entry) {
+        if (wanted.contains(entry.first)) return false;
+        step.effects.records.push_back(tombstone(ConsumerGroupRegularExpressionKey{
+            .group_id = group.id, .regular_expression = entry.first}));
+        return true;
+    });
+    const std::uint64_t version = step.now.topics.version();
+    const bool is_due =
+        group.patterns_version != version && step.now.instant >= group.patterns_fixed_until;
+    bool is_changed = false;
+    for (const std::string_view view : wanted) {
+        const std::string pattern(view);
+        const auto known = group.patterns.find(pattern);
+        if (known != group.patterns.end() && !is_due) continue;
+        auto topics = matching_topics(pattern, step.now.topics);
+        if (known != group.patterns.end() && known->second == topics) continue;
+        group.patterns.insert_or_assign(pattern, std::move(topics));
+        step.effects.records.push_back(group.pattern_record(pattern, step.now, step.settings));
+        is_changed = true;
+    }
+    if (is_due && !wanted.empty()) {
+        group.patterns_version = version;
+        group.patterns_fixed_until = step.after(kPatternInterval);
+    }
+    return is_changed;
 }
 
 void ConsumerGroups::assign(Step& step, ConsumerGroup& group) {
@@ -103,7 +144,7 @@ void ConsumerGroups::assign(Step& step, ConsumerGroup& group) {
         out.id = member_id;
         out.instance_id = member.profile.instance_id;
         out.current = &member.target;
-        for (const std::string& name : member.profile.topics) {
+        for (const std::string_view name : group.topics_of(member)) {
             const auto found = indexes.find(name);
             if (found != indexes.end()) out.topics.push_back(found->second);
         }

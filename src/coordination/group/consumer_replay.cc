@@ -49,6 +49,16 @@ void ConsumerGroups::fold(const ConsumerGroupCurrentMemberAssignmentKey& key,
     }
 }
 
+void ConsumerGroups::fold(const ConsumerGroupRegularExpressionKey& key,
+                          ConsumerGroupRegularExpressionValue* value) {
+    ConsumerGroup& group = get(key.group_id);
+    if (value != nullptr) {
+        group.patterns[key.regular_expression] = topic_list(std::move(value->topics));
+    } else {
+        group.patterns.erase(key.regular_expression);
+    }
+}
+
 template <class Key, class Value>
 std::expected<void, std::string> ConsumerGroups::replay(ByteView fields, bool is_tombstone,
                                                         ByteView bytes) {
@@ -82,6 +92,9 @@ std::expected<void, std::string> ConsumerGroups::replay(std::int16_t type, ByteV
         case ConsumerGroupCurrentMemberAssignmentKey::kId:
             return replay<ConsumerGroupCurrentMemberAssignmentKey,
                           ConsumerGroupCurrentMemberAssignmentValue>(fields, is_tombstone, bytes);
+        case ConsumerGroupRegularExpressionKey::kId:
+            return replay<ConsumerGroupRegularExpressionKey, ConsumerGroupRegularExpressionValue>(
+                fields, is_tombstone, bytes);
         default:
             return {};
     }

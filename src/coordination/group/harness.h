@@ -24,27 +24,28 @@ using protocol::ErrorCode;
 class FixedTopics final : public Topics {
   public:
     [[nodiscard]] bool find(std::string_view name, Topic& found) const override {
-        for (const Topic& topic : topics) {
-            if (topic.name != name) continue;
-            found = topic;
-            return true;
-        }
-        return false;
+        return take(std::ranges::find(topics, name, &Topic::name), found);
     }
     [[nodiscard]] bool find(TopicId id, Topic& found) const override {
-        for (const Topic& topic : topics) {
-            if (topic.id != id) continue;
-            found = topic;
-            return true;
-        }
-        return false;
+        return take(std::ranges::find(topics, id, &Topic::id), found);
     }
     [[nodiscard]] std::vector<Topic> all() const override { return topics; }
     [[nodiscard]] std::uint64_t version() const override { return changes; }
+    [[nodiscard]] OwnSettings own_settings(std::string_view group_id) const override {
+        return group_id == "g" ? own : OwnSettings{};
+    }
 
+    OwnSettings own = {};       ///< Of the group "g".
     std::uint64_t changes = 1;  ///< To be counted by who changes `topics`.
     std::vector<Topic> topics = {{.id = {1, 1}, .name = "orders", .partition_count = 4},
                                  {.id = {2, 2}, .name = "payments", .partition_count = 4}};
+
+  private:
+    bool take(std::vector<Topic>::const_iterator at, Topic& found) const {
+        if (at == topics.end()) return false;
+        found = *at;
+        return true;
+    }
 };
 
 /// The consumer protocol's subscription to these topics, version 0.

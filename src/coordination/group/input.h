@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -132,7 +133,7 @@ struct GroupRecord {
 
 /// What a step leads to. The state has already changed.
 struct Effects {
-    /// To be written as one batch: all or none.
+    /// To be written as one batch: all or none, unless they are more than fit into one.
     std::vector<GroupRecord> records;
     /// To be sent once `records` and all earlier ones are on stable storage, for they tell of a
     /// state that only then exists.
@@ -141,7 +142,13 @@ struct Effects {
     Instant wake_at = kNever;
 };
 
-/// The topics as they are now.
+/// What operators have set for one group alone (KIP-848); other groups have the node's settings.
+struct OwnSettings {
+    std::optional<Duration> consumer_session_timeout;     ///< consumer.session.timeout.ms
+    std::optional<Duration> consumer_heartbeat_interval;  ///< consumer.heartbeat.interval.ms
+};
+
+/// The topics as they are now, and the groups' own settings.
 class Topics {
   public:
     struct Topic {
@@ -157,6 +164,7 @@ class Topics {
     [[nodiscard]] virtual std::vector<Topic> all() const = 0;
     /// Differs after every change of the topics.
     [[nodiscard]] virtual std::uint64_t version() const = 0;
+    [[nodiscard]] virtual OwnSettings own_settings(std::string_view group_id) const = 0;
 };
 
 /// What a step sees of the world.

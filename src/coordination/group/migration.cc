@@ -150,6 +150,13 @@ void Coordinator::State::downgrade_if_due(Step& step, const std::string& group_i
     if (!group->has_common_protocol(protocols, nullptr)) return;
 
     auto members = to_classic(step, *group);
+    // The rebalance that begins now is in no record. After a restart nobody is of the generation
+    // that is written here: all join again, for what the others had is with nobody.
+    const std::int32_t generation = members->generation;
+    members->generation = generation == INT32_MAX ? 1 : generation + 1;
+    GroupRecord record = members->record();
+    members->generation = generation;
+    if (static_cast<std::int64_t>(record.value.size()) > settings.record_bytes_max) return;
     while (!group->members().empty()) {
         const std::string member_id = group->members().begin()->first;
         group->add_tombstones(member_id, step.effects);
@@ -157,12 +164,7 @@ void Coordinator::State::downgrade_if_due(Step& step, const std::string& group_i
     }
     group->add_tombstones(step.effects);
     consumer.erase(*group);
-    // The rebalance that begins now is in no record. After a restart nobody is of the generation
-    // that is written here: all join again, for what the others had is with nobody.
-    const std::int32_t generation = members->generation;
-    members->generation = generation == INT32_MAX ? 1 : generation + 1;
-    step.effects.records.push_back(members->record());
-    members->generation = generation;
+    step.effects.records.push_back(std::move(record));
     classic.take_over(step, std::move(members));
 }
 

@@ -35,6 +35,17 @@ OffsetFetchResponse::OffsetFetchResponsePartitions fetched(std::int32_t partitio
     return result;
 }
 
+/// Whether what it writes would not even fit into a record: nobody has so many partitions.
+bool is_too_large(const protocol::OffsetCommitRequest& request, const GroupSettings& settings) {
+    constexpr std::size_t kFieldBytes = 64;
+    std::size_t bytes = 0;
+    for (const auto& topic : request.topics) {
+        bytes +=
+            topic.partitions.size() * (request.group_id.size() + topic.name.size() + kFieldBytes);
+    }
+    return bytes > static_cast<std::size_t>(std::max<std::int64_t>(settings.record_bytes_max, 0));
+}
+
 }  // namespace
 
 ErrorCode Coordinator::State::admit_commit(Step& step, const Commit& commit) {
@@ -56,7 +67,9 @@ ErrorCode Coordinator::State::admit_commit(Step& step, const Commit& commit) {
 
 void Coordinator::State::handle(Step& step, const Commit& commit) {
     const auto& request = commit.request;
-    const ErrorCode error = admit_commit(step, commit);
+    const ErrorCode error = is_too_large(request, step.settings)
+                                ? ErrorCode::kInvalidCommitOffsetSize
+                                : admit_commit(step, commit);
     ConsumerGroup* const consumer_group = consumer.find(request.group_id);
     const auto metadata_bytes_max =
         static_cast<std::size_t>(std::max(step.settings.metadata_bytes_max, 0));

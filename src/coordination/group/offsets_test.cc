@@ -48,6 +48,18 @@ TEST_CASE("a committed offset is fetched again, also after a restart") {
     CHECK(world.coordinator->counts().offsets == 1);
 }
 
+TEST_CASE("a commit of more than a record may hold is refused whole") {
+    World world({.record_bytes_max = 100'000});
+    auto request = World::request_of("", -1, 1);
+    auto& partitions = request.topics[0].partitions;
+    partitions.resize(2'000, partitions[0]);
+    CHECK(world.commit(request) == ErrorCode::kInvalidCommitOffsetSize);
+    CHECK(world.log.empty());
+    CHECK(world.state() == "Dead");
+    partitions.resize(1'000);
+    CHECK(world.commit(request) == ErrorCode::kNone);
+}
+
 TEST_CASE("what OffsetCommit is refused for") {
     World world;
     CHECK(world.commit("", 0, 1) == ErrorCode::kIllegalGeneration);

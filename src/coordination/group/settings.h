@@ -1,6 +1,8 @@
 /// What groups are configured with. Comments give Kafka's names.
 #pragma once
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -28,6 +30,20 @@ struct GroupSettings {
     std::vector<std::string> consumer_assignors = {"uniform", "range"};
     /// group.consumer.migration.policy
     MigrationPolicy migration_policy = MigrationPolicy::kBidirectional;
+
+    /// The largest record that may be written, in bytes. Kafka has the offsets topic's
+    /// max.message.bytes instead, which all that a step writes must fit in.
+    std::int64_t record_bytes_max = 16 << 20;
+    /// The most that one member may say of itself.
+    [[nodiscard]] std::size_t member_bytes_max() const {
+        constexpr std::int64_t kMemberBytesMax = 1 << 20;
+        return static_cast<std::size_t>(
+            std::clamp<std::int64_t>(record_bytes_max / 4, 0, kMemberBytesMax));
+    }
+    /// The most that all members of a classic group may say, whose record holds it all.
+    [[nodiscard]] std::size_t group_bytes_max() const {
+        return static_cast<std::size_t>(std::max<std::int64_t>(record_bytes_max / 2, 0));
+    }
 
     [[nodiscard]] bool may_upgrade() const {
         return migration_policy == MigrationPolicy::kUpgrade ||

@@ -2,6 +2,7 @@
 //   Probe produce BOOTSTRAP TOPIC CODEC COUNT          keys k0.., values v0.., to partition 0
 //   Probe consume BOOTSTRAP TOPIC COUNT                prints "offset<TAB>key<TAB>value"
 //   Probe restart BOOTSTRAP TOPIC COUNT                idempotent; prints "half", goes on after a line of input
+//   Probe configure-group BOOTSTRAP GROUP              sets and takes back a setting of a group
 //   Probe topics BOOTSTRAP TOPIC                       creates, lists, describes, grows, configures, deletes
 //   Probe administer BOOTSTRAP TOPIC                 alters settings, deletes before offset 40, asks for folders
 //   Probe times BOOTSTRAP TOPIC MILLIS                 prints the first offset at or after that time
@@ -25,6 +26,7 @@ import org.apache.kafka.clients.admin.RecordsToDelete;
 import org.apache.kafka.clients.admin.TopicDescription;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
+import org.apache.kafka.clients.consumer.SubscriptionPattern;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.clients.producer.RecordMetadata;
@@ -174,6 +176,31 @@ public class Probe {
         }
     }
 
+    /// What a group's own heartbeat interval is, and where it comes from.
+    static String interval(Admin admin, ConfigResource group) throws Exception {
+        var entry = admin.describeConfigs(List.of(group)).all().get().get(group)
+                .get("consumer.heartbeat.interval.ms");
+        return entry.value() + " " + entry.source();
+    }
+
+    static void configureGroup(String bootstrap, String name) throws Exception {
+        ConfigResource group = new ConfigResource(ConfigResource.Type.GROUP, name);
+        try (Admin admin = Admin.create(settings(bootstrap))) {
+            System.out.println(interval(admin, group));
+            for (String value : new String[] {"7000", "1", null}) {
+                var type = value == null ? AlterConfigOp.OpType.DELETE : AlterConfigOp.OpType.SET;
+                var change = new AlterConfigOp(new ConfigEntry("consumer.heartbeat.interval.ms", value), type);
+                try {
+                    admin.incrementalAlterConfigs(Map.of(group, List.of(change))).all().get();
+                    Thread.sleep(500);
+                } catch (java.util.concurrent.ExecutionException e) {
+                    System.out.println(e.getCause().getClass().getSimpleName());
+                }
+                System.out.println(interval(admin, group));
+            }
+        }
+    }
+
     static Thread untilInputEnds() {
         Thread reader = new Thread(() -> {
             try {
@@ -191,7 +218,8 @@ public class Probe {
         Properties p = settings(bootstrap, "group.id", group, "auto.offset.reset", "earliest");
         for (String setting : more) p.put(setting.split("=", 2)[0], setting.split("=", 2)[1]);
         try (var consumer = new KafkaConsumer<>(p, new StringDeserializer(), new StringDeserializer())) {
-            consumer.subscribe(List.of(topic));
+            if (topic.startsWith("^")) consumer.subscribe(new SubscriptionPattern(topic));
+            else consumer.subscribe(List.of(topic));
             Thread input = untilInputEnds();
             String known = null;
             while (input.isAlive()) {
@@ -215,6 +243,7 @@ public class Probe {
             case "topics" -> topics(a[1], a[2]);
             case "administer" -> administer(a[1], a[2]);
             case "times" -> times(a[1], a[2], Long.parseLong(a[3]));
+            case "configure-group" -> configureGroup(a[1], a[2]);
             case "group" -> group(a[1], a[2], a[3], List.of(a).subList(4, a.length));
             default -> throw new IllegalArgumentException(a[0]);
         }

@@ -3,6 +3,7 @@
 // name is its default; FILTER is the same, and "client-id=*" is any name.
 //   list FILTER STRICT                prints "entity<TAB>key<TAB>value"; FILTER "-" for none
 //   alter ENTITY KEY=VALUE|KEY...     a KEY alone is removed
+//   create TOPIC PARTITIONS           comes again when it is throttled; create-once does not
 //   validate ENTITY KEY=VALUE|KEY...
 import java.io.BufferedReader;
 import java.io.InputStreamReader;
@@ -13,6 +14,8 @@ import java.util.TreeMap;
 import java.util.concurrent.ExecutionException;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.AlterClientQuotasOptions;
+import org.apache.kafka.clients.admin.CreateTopicsOptions;
+import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.common.quota.ClientQuotaAlteration;
 import org.apache.kafka.common.quota.ClientQuotaEntity;
 import org.apache.kafka.common.quota.ClientQuotaFilter;
@@ -64,6 +67,12 @@ public class Quotas {
         admin.alterClientQuotas(List.of(change), new AlterClientQuotasOptions().validateOnly(validates)).all().get();
     }
 
+    static void create(Admin admin, String topic, int partitions, boolean comesAgain) throws Exception {
+        NewTopic wanted = new NewTopic(topic, partitions, (short) 1);
+        var options = new CreateTopicsOptions().retryOnQuotaViolation(comesAgain);
+        admin.createTopics(List.of(wanted), options).all().get();
+    }
+
     public static void main(String[] args) throws Exception {
         BufferedReader commands = new BufferedReader(new InputStreamReader(System.in));
         try (Admin admin = Admin.create(Map.of("bootstrap.servers", args[0]))) {
@@ -72,6 +81,8 @@ public class Quotas {
                 try {
                     if (words[0].equals("list")) {
                         list(admin, words[1], words[2].equals("true"));
+                    } else if (words[0].startsWith("create")) {
+                        create(admin, words[1], Integer.parseInt(words[2]), words[0].equals("create"));
                     } else {
                         alter(admin, words, words[0].equals("validate"));
                     }

@@ -1,0 +1,25 @@
+/// Regular expressions over the names of topics (KIP-848): RE2's syntax, as in Kafka.
+#pragma once
+
+#include <expected>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "coordination/group/input.h"
+
+namespace dlog::coordination {
+
+/// In bytes.
+inline constexpr std::size_t kPatternBytesMax = 4'096;
+
+/// What is wrong with it, in words, when it cannot be used: no regular expression, or one that
+/// would take too much memory or time.
+[[nodiscard]] std::expected<void, std::string> check_pattern(std::string_view pattern);
+
+/// Names of all topics that it matches from end to end, internal ones too, ascending. None when it
+/// cannot be used.
+[[nodiscard]] std::vector<std::string> matching_topics(std::string_view pattern,
+                                                       const Topics& topics);
+
+}  // namespace dlog::coordination
