@@ -91,31 +91,42 @@ std::size_t OffsetMap::memory_bytes() const {
     return slot_count_ * sizeof(Slot);
 }
 
+std::size_t OffsetMap::home_of(const KeyHash& hash) const {
+    return static_cast<std::size_t>((static_cast<unsigned __int128>(hash.high) * slot_count_) >>
+                                    64);
+}
+
 /// Where the hash is, or would be.
 std::size_t OffsetMap::slot_of(const KeyHash& hash) const {
-    const auto wide = static_cast<unsigned __int128>(hash.high) * slot_count_;
-    auto at = static_cast<std::size_t>(wide >> 64);
+    std::size_t at = home_of(hash);
     while (slots_[at].offset_plus_one != 0 && slots_[at].hash != hash) {
         if (++at == slot_count_) at = 0;
     }
     return at;
 }
 
-bool OffsetMap::put(ByteView key, Offset offset) {
-    DLOG_ASSERT(offset.value >= 0, offset);
+KeyHash OffsetMap::hash(ByteView key) const {
     const KeyHash hash = hash_key(key, secret_);
-    Slot& slot = slots_[slot_of(hash)];
+    const Slot& home = slots_[home_of(hash)];
+    __builtin_prefetch(&home);
+    __builtin_prefetch(&home.offset_plus_one);  // often in the next line
+    return hash;
+}
+
+bool OffsetMap::put(const KeyHash& key, Offset offset) {
+    DLOG_ASSERT(offset.value >= 0, offset);
+    Slot& slot = slots_[slot_of(key)];
     if (slot.offset_plus_one == 0) {
         if (size_ == keys_max_) return false;
         ++size_;
-        slot.hash = hash;
+        slot.hash = key;
     }
     slot.offset_plus_one = std::max(slot.offset_plus_one, offset.value + 1);
     return true;
 }
 
-std::optional<Offset> OffsetMap::find(ByteView key) const {
-    const Slot& slot = slots_[slot_of(hash_key(key, secret_))];
+std::optional<Offset> OffsetMap::find(const KeyHash& key) const {
+    const Slot& slot = slots_[slot_of(key)];
     if (slot.offset_plus_one == 0) return std::nullopt;
     return Offset{slot.offset_plus_one - 1};
 }

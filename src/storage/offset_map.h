@@ -34,10 +34,13 @@ class OffsetMap {
     /// As many keys as fit in `bytes_max`, but not more than `keys_max`; room for one at least.
     OffsetMap(std::size_t bytes_max, std::uint64_t keys_max, HashKey secret);
 
+    /// How this map knows the key. Its slot is on the way from memory then: hash some keys before
+    /// the first of them is put or looked for, so that their misses overlap.
+    [[nodiscard]] KeyHash hash(ByteView key) const;
     /// Offsets of a key ascend. False when the key is new and there is no room: nothing changed.
-    [[nodiscard]] bool put(ByteView key, Offset offset);
+    [[nodiscard]] bool put(const KeyHash& key, Offset offset);
     /// The latest offset put for `key`.
-    [[nodiscard]] std::optional<Offset> find(ByteView key) const;
+    [[nodiscard]] std::optional<Offset> find(const KeyHash& key) const;
 
     [[nodiscard]] std::uint64_t size() const { return size_; }
     [[nodiscard]] std::uint64_t keys_max() const { return keys_max_; }
@@ -51,6 +54,7 @@ class OffsetMap {
     struct Free {
         void operator()(Slot* slots) const;
     };
+    [[nodiscard]] std::size_t home_of(const KeyHash& hash) const;
     [[nodiscard]] std::size_t slot_of(const KeyHash& hash) const;
 
     HashKey secret_;
