@@ -9,6 +9,9 @@
 namespace dlog::storage {
 namespace {
 
+/// 384 KiB.
+constexpr std::size_t kFirstSlots = std::size_t{1} << 14;
+
 class SipState {
   public:
     explicit SipState(HashKey secret)
@@ -78,13 +81,30 @@ void OffsetMap::Free::operator()(Slot* slots) const {
 OffsetMap::OffsetMap(std::size_t bytes_max, std::uint64_t keys_max, HashKey secret)
     : secret_(secret) {
     // A tenth stays free: a fuller table searches long, and a full one for ever.
-    const std::uint64_t slots_max = std::max<std::uint64_t>(bytes_max / sizeof(Slot), 2);
-    const std::uint64_t fitting = slots_max - std::max<std::uint64_t>(slots_max / 10, 1);
+    const std::uint64_t fitting_slots = std::max<std::uint64_t>(bytes_max / sizeof(Slot), 2);
+    const std::uint64_t fitting = fitting_slots - std::max<std::uint64_t>(fitting_slots / 10, 1);
     keys_max_ = std::clamp<std::uint64_t>(keys_max, 1, fitting);
-    slot_count_ = static_cast<std::size_t>(std::min(slots_max, keys_max_ + keys_max_ / 9 + 1));
+    slots_max_ = static_cast<std::size_t>(std::min(fitting_slots, keys_max_ + keys_max_ / 9 + 1));
+    // While it grows there are two.
+    const bool can_grow = slots_max_ * 2 <= fitting_slots;
+    allocate(can_grow ? std::min(slots_max_, kFirstSlots) : slots_max_);
+}
+
+void OffsetMap::allocate(std::size_t slot_count) {
     // calloc takes large tables as pages that the system zeroes when they are touched: no pause.
-    slots_.reset(static_cast<Slot*>(std::calloc(slot_count_, sizeof(Slot))));
-    DLOG_ASSERT(slots_ != nullptr && keys_max_ < slot_count_, slot_count_, keys_max_);
+    slots_.reset(static_cast<Slot*>(std::calloc(slot_count, sizeof(Slot))));
+    slot_count_ = slot_count;
+    room_ = slot_count == slots_max_ ? keys_max_ : slot_count / 4 * 3;
+    DLOG_ASSERT(slots_ != nullptr && room_ < slot_count, slot_count, room_);
+}
+
+void OffsetMap::grow() {
+    const auto old = std::move(slots_);
+    const std::size_t old_count = slot_count_;
+    allocate(slot_count_ > slots_max_ / 2 ? slots_max_ : slot_count_ * 2);
+    for (std::size_t i = 0; i < old_count; ++i) {
+        if (old[i].offset_plus_one != 0) slots_[slot_of(old[i].hash)] = old[i];
+    }
 }
 
 std::size_t OffsetMap::memory_bytes() const {
@@ -115,13 +135,17 @@ KeyHash OffsetMap::hash(ByteView key) const {
 
 bool OffsetMap::put(const KeyHash& key, Offset offset) {
     DLOG_ASSERT(offset.value >= 0, offset);
-    Slot& slot = slots_[slot_of(key)];
-    if (slot.offset_plus_one == 0) {
+    Slot* slot = &slots_[slot_of(key)];
+    if (slot->offset_plus_one == 0) {
         if (size_ == keys_max_) return false;
+        if (size_ == room_) {
+            grow();
+            slot = &slots_[slot_of(key)];
+        }
         ++size_;
-        slot.hash = key;
+        slot->hash = key;
     }
-    slot.offset_plus_one = std::max(slot.offset_plus_one, offset.value + 1);
+    slot->offset_plus_one = std::max(slot->offset_plus_one, offset.value + 1);
     return true;
 }
 

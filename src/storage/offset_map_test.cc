@@ -56,6 +56,21 @@ TEST_CASE("a map says what a map of whole keys says, until it is full") {
     }
 }
 
+TEST_CASE("a map with room for many keys grows with those that come, and forgets none") {
+    OffsetMap map(std::size_t{64} << 20, 1'000'000, {3, 4});
+    CHECK(map.memory_bytes() < 1'000'000);
+    const auto key = [](std::int64_t number) { return "key " + std::to_string(number); };
+    for (std::int64_t i = 0; i < 200'000; ++i) {
+        REQUIRE(map.put(map.hash(as_bytes(key(i % 100'000))), Offset{i}));
+    }
+    CHECK(map.size() == 100'000);
+    CHECK(map.memory_bytes() < 8'000'000);
+    for (std::int64_t i = 0; i < 100'000; ++i) {
+        REQUIRE(map.find(map.hash(as_bytes(key(i)))) == Offset{100'000 + i});
+    }
+    CHECK_FALSE(map.find(map.hash(as_bytes(key(100'000)))).has_value());
+}
+
 TEST_CASE("a map takes no more memory than the keys there can be") {
     const OffsetMap map(std::size_t{1} << 40, 10, {});
     CHECK(map.keys_max() == 10);
