@@ -9,8 +9,8 @@
 namespace dlog::storage {
 namespace {
 
-/// What is read and worked on in one piece: about a millisecond.
-constexpr std::size_t kPieceBytes = std::size_t{256} << 10;
+/// What is read and worked on in one piece: each costs some switches of threads.
+constexpr std::size_t kPieceBytes = std::size_t{1} << 20;
 
 /// A little below 2^32, for the fillers.
 constexpr std::uint64_t kFileBytesMax = UINT32_MAX - (std::uint64_t{1} << 20);

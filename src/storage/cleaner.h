@@ -162,7 +162,7 @@ class GroupCleaner {
     /// False when the one segment would be written again as it is.
     [[nodiscard]] bool has_changed() const { return has_changed_; }
     [[nodiscard]] const Segment& segment() const { return cleaned_; }
-    [[nodiscard]] const SegmentIndex& index() const { return index_; }
+    [[nodiscard]] SegmentIndex take_index() { return std::move(index_); }
     [[nodiscard]] std::uint64_t removed_records() const { return removed_records_; }
 
   private:

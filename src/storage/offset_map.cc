@@ -90,6 +90,11 @@ OffsetMap::OffsetMap(std::size_t bytes_max, std::uint64_t keys_max, HashKey secr
     allocate(can_grow ? std::min(slots_max_, kFirstSlots) : slots_max_);
 }
 
+std::size_t OffsetMap::bytes_for(std::uint64_t keys) {
+    constexpr std::uint64_t kSlotsMax = SIZE_MAX / sizeof(Slot) / 4;
+    return 2 * sizeof(Slot) * static_cast<std::size_t>(std::min(keys, kSlotsMax / 2) / 9 * 10 + 12);
+}
+
 void OffsetMap::allocate(std::size_t slot_count) {
     // calloc takes large tables as pages that the system zeroes when they are touched: no pause.
     slots_.reset(static_cast<Slot*>(std::calloc(slot_count, sizeof(Slot))));

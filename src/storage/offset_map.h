@@ -36,6 +36,9 @@ class OffsetMap {
     /// As many keys as fit in `bytes_max`, but not more than `keys_max`; room for one at least.
     OffsetMap(std::size_t bytes_max, std::uint64_t keys_max, HashKey secret);
 
+    /// What a map for so many keys takes, while it grows too.
+    [[nodiscard]] static std::size_t bytes_for(std::uint64_t keys);
+
     /// How this map knows the key. Its slot is on the way from memory then: hash some keys before
     /// the first of them is put or looked for, so that their misses overlap.
     [[nodiscard]] KeyHash hash(ByteView key) const;
