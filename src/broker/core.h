@@ -42,17 +42,9 @@ struct NodeShared {
     Controller* controller = nullptr;  ///< Lives on kControllerCore.
     std::vector<Core*> cores;
     std::unique_ptr<QuotaMeters> meters;
+    std::shared_ptr<replication::CleanerBudget> cleaner_budget;
     ConnectionCounts connections;
 };
-
-/// Each core cleans its own partitions and has an even share of what cleaning may take.
-[[nodiscard]] inline replication::CleanerConfig cleaner_config(const NodeConfig& config,
-                                                               std::uint32_t core_count) {
-    return {.is_enabled = config.cleaner_enable,
-            .map_bytes = config.cleaner_map_bytes / core_count,
-            .io_bytes_per_second = config.cleaner_bytes_per_second / core_count,
-            .backoff = config.cleaner_backoff};
-}
 
 /// Touched on its own core only, except `ports.spawn`, through which a coroutine on its way back
 /// finds home.
@@ -66,7 +58,9 @@ struct Core {
                         .max_open_files = node_config.open_files_max,
                         .retention_interval = node_config.retention_interval,
                         .checkpoint_interval = node_config.checkpoint_interval,
-                        .cleaner = cleaner_config(node_config, core_ports.spawn.core_count())}),
+                        .cleaner = {.is_enabled = node_config.cleaner_enable,
+                                    .budget = node_shared.cleaner_budget,
+                                    .backoff = node_config.cleaner_backoff}}),
           sessions(node_config.fetch_session_slots_max),
           budget(node_config.request_memory_bytes_max) {}
     Core(const Core&) = delete;

@@ -77,8 +77,12 @@ constexpr Series kSeries[] = {
      &CoreMetrics::cleaner_removed_records},
     {"dlog_log_cleaner_rounds_total", "counter", "Rounds of compaction, each of one partition.",
      &CoreMetrics::cleaner_rounds},
+    {"dlog_log_cleaner_failures_total", "counter",
+     "Rounds of compaction that failed: their partition is tried again, each time after twice as "
+     "long.",
+     &CoreMetrics::cleaner_failures},
     {"dlog_log_uncleanable_partitions", "gauge",
-     "Partitions whose compaction has stopped at damaged data.",
+     "Partitions whose last round of compaction stopped at damaged data.",
      &CoreMetrics::uncleanable_partitions},
 };
 

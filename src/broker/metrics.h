@@ -81,6 +81,7 @@ struct CoreMetrics {
     std::uint64_t cleaner_written_bytes = 0;
     std::uint64_t cleaner_removed_records = 0;
     std::uint64_t cleaner_rounds = 0;
+    std::uint64_t cleaner_failures = 0;
     std::uint64_t uncleanable_partitions = 0;
     ThrottleMetrics produce_throttles;
     ThrottleMetrics fetch_throttles;

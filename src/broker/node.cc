@@ -18,6 +18,7 @@
 #include "broker/metrics.h"
 #include "broker/peer_address.h"
 #include "port/entropy.h"
+#include "replication/cleaner_budget.h"
 
 namespace dlog::broker {
 
@@ -237,6 +238,7 @@ port::Task<CoreMetrics> metrics_of(Core* home, Core* core) {
     metrics.cleaner_written_bytes = shard.cleaner_written_bytes;
     metrics.cleaner_removed_records = shard.cleaner_removed_records;
     metrics.cleaner_rounds = shard.cleaner_rounds;
+    metrics.cleaner_failures = shard.cleaner_failures;
     metrics.uncleanable_partitions = shard.uncleanable_partitions;
     metrics.fetch_sessions = core->sessions.size();
     metrics.fetch_session_evictions = core->sessions.evictions();
@@ -250,6 +252,9 @@ Node::Node(std::span<const port::Ports> cores, NodeConfig config)
     : impl_(std::make_unique<Impl>()) {
     DLOG_ASSERT(!cores.empty());
     impl_->config = std::move(config);
+    impl_->shared.cleaner_budget = std::make_shared<replication::CleanerBudget>(
+        impl_->config.cleaner_map_bytes, impl_->config.cleaner_bytes_per_second,
+        static_cast<std::uint32_t>(cores.size()));
     for (const port::Ports& ports : cores) {
         impl_->cores.push_back(std::make_unique<Core>(ports, impl_->config, impl_->shared));
         Core& core = *impl_->cores.back();

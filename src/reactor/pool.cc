@@ -3,6 +3,7 @@
 #include <linux/futex.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -11,6 +12,13 @@
 #include "base/assert.h"
 
 namespace dlog::reactor {
+
+namespace {
+
+/// A tenth of what a thread of nice 0 gets while both want to run.
+constexpr int kBackgroundNice = 10;
+
+}  // namespace
 
 void JobList::push(PoolJob& job) {
     DLOG_ASSERT(job.next == nullptr && job.perform != nullptr);
@@ -36,8 +44,8 @@ PoolJob* JobList::pop() {
     return job;
 }
 
-WorkerPool::WorkerPool(std::string name, std::uint32_t threads_max)
-    : name_(std::move(name)), threads_max_(threads_max) {
+WorkerPool::WorkerPool(std::string name, std::uint32_t threads_max, Priority priority)
+    : name_(std::move(name)), threads_max_(threads_max), priority_(priority) {
     DLOG_ASSERT(threads_max > 0);
     DLOG_ASSERT(name_.size() < 16, name_);  // what pthread_setname_np takes
 }
@@ -103,6 +111,11 @@ void WorkerPool::start_worker() {
     worker.thread = std::thread([this, &worker] {
         block_signals_here();
         pthread_setname_np(pthread_self(), name_.c_str());
+        // Linux has it for each thread. Never refused: it is no more than the thread has.
+        if (priority_ == Priority::kBackground &&
+            ::getpriority(PRIO_PROCESS, 0) < kBackgroundNice) {
+            ::setpriority(PRIO_PROCESS, 0, kBackgroundNice);
+        }
         work(worker);
     });
 }

@@ -38,7 +38,9 @@ class JobList {
 /// the threads that wait the one that worked last is woken: its caches are warm.
 class WorkerPool {
   public:
-    WorkerPool(std::string name, std::uint32_t threads_max);
+    /// Threads of a pool in the background run where others leave a processor idle, or little.
+    enum class Priority : std::uint8_t { kNormal, kBackground };
+    WorkerPool(std::string name, std::uint32_t threads_max, Priority priority = Priority::kNormal);
     WorkerPool(const WorkerPool&) = delete;
     WorkerPool& operator=(const WorkerPool&) = delete;
     ~WorkerPool() { stop(); }
@@ -62,6 +64,7 @@ class WorkerPool {
 
     const std::string name_;
     const std::uint32_t threads_max_;
+    const Priority priority_;
     std::mutex mutex_;
     JobList queue_;
     std::vector<std::unique_ptr<Worker>> workers_;

@@ -3,6 +3,9 @@
 
 #include <doctest/doctest.h>
 
+#include <sys/resource.h>
+
+#include <algorithm>
 #include <atomic>
 #include <memory>
 #include <vector>
@@ -50,6 +53,28 @@ TEST_CASE("jobs of many batches are each performed once before the pool has stop
     }
     pool.stop();
     CHECK(count == static_cast<int>(jobs.size()));
+}
+
+TEST_CASE("threads in the background give way to others, and those of other pools do not") {
+    struct AskingJob : PoolJob {
+        AskingJob() {
+            perform = [](PoolJob& job) {
+                static_cast<AskingJob&>(job).nice = ::getpriority(PRIO_PROCESS, 0);
+            };
+        }
+        int nice = -100;
+    };
+    const int here = ::getpriority(PRIO_PROCESS, 0);
+    AskingJob normal;
+    AskingJob background;
+    WorkerPool quick("test", 1);
+    WorkerPool slow("test", 1, WorkerPool::Priority::kBackground);
+    CHECK(quick.submit(normal));
+    CHECK(slow.submit(background));
+    quick.stop();
+    slow.stop();
+    CHECK(normal.nice == here);
+    CHECK(background.nice == std::max(here, 10));
 }
 
 TEST_CASE("a job does not wait behind one that blocks while threads are free") {

@@ -166,7 +166,7 @@ class Reactor::Body {
     explicit Body(Options options)
         : options_(options),
           io_pool_(std::make_shared<WorkerPool>("dlog-io", options.io_threads)),
-          compute_pool_("dlog-compute", options.compute_threads),
+          compute_pool_("dlog-compute", options.compute_threads, WorkerPool::Priority::kBackground),
           quiet_(loops_) {
         // sendfile has no flag against SIGPIPE, and a file at its size limit raises SIGXFSZ: both
         // come as errors.

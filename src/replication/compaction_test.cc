@@ -26,11 +26,6 @@ using port::Task;
 
 const PartitionKey kKey{"orders", {7, 42}, PartitionId(0)};
 
-Task<void> compact(PartitionPtr partition) {
-    const bool was_compacted = co_await partition->compact();
-    CHECK_FALSE(was_compacted);
-}
-
 Task<void> stop_shard(Shard& shard) {
     co_await shard.stop();
 }
@@ -47,6 +42,12 @@ storage::LogConfig compacted() {
     config.compacts = true;
     config.deletes_old = false;
     config.min_cleanable_dirty_ratio = 0.01;
+    return config;
+}
+
+storage::LogConfig uncompacted() {
+    storage::LogConfig config = compacted();
+    config.compacts = false;
     return config;
 }
 
@@ -70,7 +71,9 @@ class Harness {
         host_.ports().spawn.spawn(note_end(std::move(task), is_done));
         REQUIRE(world.run_until([&] { return is_done; }, seconds(600)));
     }
-    void open(storage::LogConfig config = compacted()) { run(open_task(*this, config)); }
+    void open(storage::LogConfig config = compacted(), PartitionKey key = kKey) {
+        run(open_task(*this, config, std::move(key)));
+    }
     void append(std::string key, std::optional<std::string> value) {
         run(append_task(*this, std::move(key), std::move(value)));
     }
@@ -121,8 +124,9 @@ class Harness {
         co_await std::move(task);
         is_done = true;
     }
-    static Task<void> open_task(Harness& self, storage::LogConfig config) {
-        auto opened = co_await self.shard().open(kKey, config, LeaderEpoch(++self.epoch_));
+    static Task<void> open_task(Harness& self, storage::LogConfig config, PartitionKey key) {
+        auto opened =
+            co_await self.shard().open(std::move(key), config, LeaderEpoch(++self.epoch_));
         REQUIRE(opened.has_value());
         self.partition = *opened;
     }
@@ -220,9 +224,7 @@ TEST_CASE("a compacted partition keeps the latest value of each key and gives sp
 TEST_CASE("a partition that is not compacted, and a cleaner that is off, leave everything") {
     for (const bool is_enabled : {true, false}) {
         Harness harness(2, {.is_enabled = is_enabled, .backoff = milliseconds(20)});
-        storage::LogConfig config = compacted();
-        config.compacts = !is_enabled;
-        harness.open(config);
+        harness.open(is_enabled ? uncompacted() : compacted());
         harness.fill(5);
         harness.world.run_for(seconds(2));
         CHECK(harness.read_all().size() == 103);
@@ -279,9 +281,9 @@ TEST_CASE("a disk that fails or is full holds compaction up and harms nothing") 
     }
 }
 
-TEST_CASE("damage stops compaction, is counted, and stays") {
-    Harness harness(4, {.backoff = seconds(3600)});
-    harness.open();
+TEST_CASE("damage stops compaction, is counted and stays, and is looked at more and more seldom") {
+    Harness harness(4, {.backoff = milliseconds(100)});
+    harness.open(uncompacted());
     harness.fill(6);
     harness.restart(true);
     const std::string path = partition_folder("data", kKey) + "/" +
@@ -289,11 +291,68 @@ TEST_CASE("damage stops compaction, is counted, and stays") {
     REQUIRE(harness.disk().flip_bit(path, 100, 1));
     const auto before = harness.disk().contents(path);
     harness.open();
-    // The first look comes after the partition was opened.
-    harness.run(compact(harness.partition));
+    harness.world.run_for(seconds(100));
     CHECK(harness.metrics().uncleanable_partitions == 1);
+    // 0.1 s, 0.2, 0.4 and so on: about ten in 100 s, and no more than six in the next hour.
+    const std::uint64_t failures = harness.metrics().cleaner_failures;
+    CHECK(failures >= 8);
+    CHECK(failures <= 11);
+    harness.world.run_for(seconds(3600));
+    CHECK(harness.metrics().cleaner_failures <= failures + 6);
     CHECK(harness.metrics().cleaner_removed_records == 0);
     CHECK(harness.disk().contents(path) == before);
+}
+
+TEST_CASE("a partition whose data can be read again is compacted without a restart") {
+    Harness harness(4, {.backoff = milliseconds(100)});
+    harness.open(uncompacted());
+    harness.fill(6);
+    harness.restart(true);
+    harness.open();
+    harness.disk().options.read_error = {1};
+    REQUIRE(harness.world.run_until([&] { return harness.metrics().uncleanable_partitions == 1; },
+                                    seconds(60)));
+    harness.world.heal();
+    REQUIRE(harness.world.run_until([&] { return harness.metrics().uncleanable_partitions == 0; },
+                                    seconds(60)));
+    CHECK(harness.metrics().cleaner_rounds > 0);
+    (void)harness.read_all();
+    CHECK(harness.errors.empty());
+    CHECK(harness.values == harness.latest);
+}
+
+TEST_CASE("a partition that cannot be compacted does not keep another from it") {
+    Harness harness(8, {.backoff = milliseconds(100)});
+    harness.open(uncompacted());
+    harness.fill(6);
+    harness.restart(true);
+    REQUIRE(
+        harness.disk().flip_bit(partition_folder("data", kKey) + "/" +
+                                    storage::segment_file_name(Offset{0}, storage::FileKind::kLog),
+                                100, 1));
+    harness.open();
+    harness.open(compacted(), {"payments", {7, 43}, PartitionId(0)});
+    harness.latest.clear();
+    harness.fill(6);
+    REQUIRE(harness.world.run_until([&] { return harness.partition->status().size_bytes < 15'000; },
+                                    seconds(60)));
+    CHECK(harness.metrics().uncleanable_partitions == 1);
+    (void)harness.read_all();
+    CHECK(harness.values == harness.latest);
+}
+
+TEST_CASE("memory for a few keys cleans a partition of many in several rounds") {
+    // Nine keys fit, and there are twenty-one.
+    Harness harness(9, {.map_bytes = 24 * 10, .backoff = milliseconds(20)});
+    harness.open();
+    harness.fill(10);
+    harness.wait_for_rounds(3);
+    REQUIRE(harness.world.run_until([&] { return harness.partition->status().size_bytes < 15'000; },
+                                    seconds(60)));
+    (void)harness.read_all();
+    CHECK(harness.errors.empty());
+    CHECK(harness.values == harness.latest);
+    CHECK(harness.read.size() < 60);
 }
 
 TEST_CASE("an idle segment is closed and compacted when max.compaction.lag.ms has passed") {

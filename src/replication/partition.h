@@ -196,9 +196,10 @@ class Partition : public std::enable_shared_from_this<Partition> {
     /// How much the partition wants to be compacted: its dirty ratio when that is above
     /// min.cleanable.dirty.ratio, more when max.compaction.lag.ms has passed, 0 for not at all.
     [[nodiscard]] port::Task<double> compaction_urgency();
-    /// One round of cleaning: all keys that fit in the offset map. True when it came to its end.
+    /// One round of cleaning: all keys that fit in the offset map. True when it came to its end;
+    /// otherwise the partition wants no other for a while, twice as long each time.
     [[nodiscard]] port::Task<bool> compact();
-    /// Damage stopped compaction here until the next start.
+    /// Damage stopped the last round of compaction here.
     [[nodiscard]] bool is_uncleanable() const { return is_uncleanable_; }
     /// Refuses appends from now on and wakes everyone who waits.
     void close();
@@ -224,6 +225,10 @@ class Partition : public std::enable_shared_from_this<Partition> {
     [[nodiscard]] port::Task<bool> write_checkpoint(bool is_clean);
 
     // Compaction, in partition_compact.cc. False: not now.
+    [[nodiscard]] port::Task<bool> clean_once();
+    [[nodiscard]] port::Task<bool> clean(std::vector<storage::Segment> segments, Timestamp now,
+                                         storage::DirtyScan* scan, const storage::OffsetMap* map);
+    void put_off_cleaning();
     [[nodiscard]] bool begin_round(const std::vector<storage::Segment>& segments);
     [[nodiscard]] port::Task<bool> scan_keys(storage::DirtyScan* scan);
     [[nodiscard]] port::Task<bool> clean_group(std::vector<storage::Segment> group,
@@ -275,6 +280,8 @@ class Partition : public std::enable_shared_from_this<Partition> {
     bool has_failed_sync_ = false;
     int pauses_wanted_ = 0;  ///< By those who wait for a moment between two writes.
     bool is_uncleanable_ = false;
+    Duration cleaning_delay_{0};  ///< how long a failed round put off the next
+    Instant cleaning_from_{0};    ///< before this no round is wanted
 };
 using PartitionPtr = std::shared_ptr<Partition>;
 

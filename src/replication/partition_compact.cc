@@ -31,6 +31,11 @@ namespace {
 constexpr double kOverdue = 1;
 /// A partition whose files are still being swapped comes first.
 constexpr double kSwapping = 3;
+/// A round that failed puts off the next, at most so long.
+constexpr Duration kDelayMax = seconds(3600);
+/// What is rewritten is synced in steps of this size: a sync of a whole segment at once would hold
+/// up those of the producers.
+constexpr std::uint64_t kSyncBytes = std::uint64_t{8} << 20;
 /// How long a throttled round sleeps before it looks whether its partition closes.
 constexpr Duration kPaceStep = milliseconds(100);
 
@@ -46,9 +51,9 @@ storage::SwapFileName swap_name(const Segment& segment) {
 }  // namespace
 
 Task<double> Partition::compaction_urgency() {
-    if (is_closed_) co_return 0;
+    if (is_closed_ || services_.ports.clock.now() < cleaning_from_) co_return 0;
     if (log_->swapping()) co_return kSwapping;
-    if (is_uncleanable_ || !config().compacts) co_return 0;
+    if (!config().compacts) co_return 0;
     const std::shared_ptr<Partition> self = shared_from_this();
     const port::Gate::Hold hold = work_.enter();
     const Timestamp now = services_.ports.clock.wall_now();
@@ -80,9 +85,26 @@ Task<bool> Partition::compact() {
     const std::shared_ptr<Partition> self = shared_from_this();
     if (is_closed_) co_return false;
     const port::Gate::Hold hold = work_.enter();
+    const bool was_cleaned = co_await clean_once();
+    if (was_cleaned) {
+        is_uncleanable_ = false;
+        cleaning_delay_ = {};
+    } else {
+        put_off_cleaning();
+    }
+    co_return was_cleaned;
+}
+
+void Partition::put_off_cleaning() {
+    const Duration first = std::max(services_.config.cleaner.backoff, milliseconds(1));
+    cleaning_delay_ = std::clamp(cleaning_delay_ * 2, std::min(first, kDelayMax), kDelayMax);
+    cleaning_from_ = services_.ports.clock.now() + cleaning_delay_;
+}
+
+Task<bool> Partition::clean_once() {
     if (log_->swapping() && !co_await finish_swap()) co_return false;
     if (log_->is_swap_noted() && !co_await write_checkpoint(false)) co_return false;
-    if (is_uncleanable_ || !config().compacts) co_return false;
+    if (!config().compacts) co_return false;
 
     const Timestamp now = services_.ports.clock.wall_now();
     const storage::Cleanable cleanable = cleanable_of(*log_, now);
@@ -93,27 +115,36 @@ Task<bool> Partition::compact() {
     const auto dirty =
         std::ranges::upper_bound(segments, cleanable.dirty_from, {}, &Segment::end_offset);
 
-    storage::OffsetMap map(
-        services_.config.cleaner.map_bytes,
-        static_cast<std::uint64_t>(cleanable.dirty_to.since(cleanable.dirty_from)),
-        {services_.ports.entropy.next(), services_.ports.entropy.next()});
-    storage::DirtyScan scan({dirty, segments.end()}, cleanable.dirty_from, map);
-    if (!co_await scan_keys(&scan)) co_return false;
+    const auto keys_max =
+        static_cast<std::uint64_t>(cleanable.dirty_to.since(cleanable.dirty_from));
+    const auto memory = services_.cleaner_budget->take(storage::OffsetMap::bytes_for(keys_max));
+    std::optional<storage::OffsetMap> map(
+        std::in_place, memory.size_bytes(), keys_max,
+        storage::HashKey{services_.ports.entropy.next(), services_.ports.entropy.next()});
+    storage::DirtyScan scan({dirty, segments.end()}, cleanable.dirty_from, *map);
+    const bool was_cleaned = co_await clean(segments, now, &scan, &*map);
+    // Many pages take the system some milliseconds to take back.
+    co_await services_.ports.spawn.offload([&map] { map.reset(); });
+    co_return was_cleaned;
+}
 
+Task<bool> Partition::clean(std::vector<Segment> segments, Timestamp now, storage::DirtyScan* scan,
+                            const storage::OffsetMap* map) {
+    if (!co_await scan_keys(scan)) co_return false;
     storage::CleaningRules rules{
-        .map_end = scan.end(),
+        .map_end = scan->end(),
         .now = now,
         .delete_retention_ms = config().delete_retention_ms,
         .index_interval_bytes = config().index_interval_bytes,
         .producer_ends = storage::producer_ends(log_->producers().states())};
-    const auto end = std::ranges::lower_bound(segments, scan.end(), {}, &Segment::base_offset);
+    const auto end = std::ranges::lower_bound(segments, scan->end(), {}, &Segment::base_offset);
     for (std::span rest(segments.begin(), end); !rest.empty();) {
         const std::size_t count = storage::group_size(rest, config().segment_bytes);
         const auto group = rest.first(count);
-        if (!co_await clean_group({group.begin(), group.end()}, rules, &map)) co_return false;
+        if (!co_await clean_group({group.begin(), group.end()}, rules, map)) co_return false;
         rest = rest.subspan(count);
     }
-    log_->set_cleaned_to(std::max(log_->cleaned_to(), scan.end()));
+    log_->set_cleaned_to(std::max(log_->cleaned_to(), scan->end()));
     ++services_.metrics.cleaner_rounds;
     co_return true;
 }
@@ -142,7 +173,8 @@ bool Partition::begin_round(const std::vector<Segment>& segments) {
 
 void Partition::give_up_cleaning(const storage::Damage& damage) {
     is_uncleanable_ = true;
-    services_.ports.log.error("damaged data stops the compaction of a partition",
+    ++services_.metrics.cleaner_failures;
+    services_.ports.log.error("damaged data stops the compaction of a partition; tried again later",
                               {{"file", folder_.file_path(damage.segment, storage::FileKind::kLog)},
                                {"position", damage.position},
                                {"first_offset", damage.first_offset},
@@ -150,6 +182,7 @@ void Partition::give_up_cleaning(const storage::Damage& damage) {
 }
 
 void Partition::failed_cleaning(DiskError error) {
+    ++services_.metrics.cleaner_failures;
     services_.ports.log.warn("a partition could not be compacted; it is tried again",
                              {{"folder", folder_.path()}, {"error", port::disk_error_name(error)}});
 }
@@ -180,13 +213,9 @@ Task<std::optional<Buffer>> Partition::read_to_clean(storage::NeedBytes need) {
 
 Task<void> Partition::pace(std::uint64_t size_bytes) {
     port::Clock& clock = services_.ports.clock;
-    Throttle& throttle = services_.cleaner_throttle;
-    throttle.spend(clock.now(), size_bytes);
-    const auto must_wait = [&] {
-        return !is_closed_ && !services_.is_stopping && clock.now() < throttle.paid_at();
-    };
-    while (must_wait()) {
-        co_await port::sleep_for(clock, std::min(kPaceStep, throttle.paid_at() - clock.now()));
+    const Instant paid_at = services_.cleaner_budget->spend(clock.now(), size_bytes);
+    while (!is_closed_ && !services_.is_stopping && clock.now() < paid_at) {
+        co_await port::sleep_for(clock, std::min(kPaceStep, paid_at - clock.now()));
     }
 }
 
@@ -220,27 +249,31 @@ Task<bool> Partition::clean_group(std::vector<Segment> group, storage::CleaningR
 
 Task<bool> Partition::rewrite(storage::GroupCleaner* cleaner, FilePtr file) {
     std::uint64_t position = 0;
+    std::uint64_t synced_to = 0;
     while (const auto need = cleaner->need()) {
         const auto bytes = co_await read_to_clean(*need);
         if (!bytes) co_return false;
-        std::vector<std::uint8_t> output;
+        std::vector<Buffer> output;
+        std::size_t output_bytes = 0;
         co_await services_.ports.spawn.offload([&] {
             cleaner->feed(bytes->view());
-            output = cleaner->take_output();
+            output.push_back(Buffer::copy_of(cleaner->take_output()));
+            output_bytes = output.front().size();
         });
-        if (!output.empty()) {
-            std::vector<Buffer> parts;
-            parts.push_back(Buffer::copy_of(output));
-            const auto written =
-                co_await services_.ports.disk.write(file, position, std::move(parts));
-            if (!written) {
-                failed_cleaning(written.error());
+        if (output_bytes > 0) {
+            auto done = co_await services_.ports.disk.write(file, position, std::move(output));
+            position += output_bytes;
+            if (done && position - synced_to >= kSyncBytes) {
+                done = co_await services_.ports.disk.sync({file}, {});
+                synced_to = position;
+            }
+            if (!done) {
+                failed_cleaning(done.error());
                 co_return false;
             }
-            position += output.size();
-            services_.metrics.cleaner_written_bytes += output.size();
+            services_.metrics.cleaner_written_bytes += output_bytes;
         }
-        co_await pace(bytes->size() + output.size());
+        co_await pace(bytes->size() + output_bytes);
     }
     if (cleaner->damage()) give_up_cleaning(*cleaner->damage());
     co_return !cleaner->damage();
@@ -262,7 +295,7 @@ Task<bool> Partition::swap_in(std::vector<Segment> group, storage::GroupCleaner*
     for (const Segment& old : group) {
         services_.indexes.erase(folder_.file_path(old.base_offset, storage::FileKind::kLog));
     }
-    const auto index = std::make_shared<const storage::SegmentIndex>(cleaner->index());
+    const auto index = std::make_shared<const storage::SegmentIndex>(cleaner->take_index());
     services_.indexes.put(folder_.file_path(segment.base_offset, storage::FileKind::kLog), index,
                           index->memory_bytes());
     services_.metrics.cleaner_removed_records += cleaner->removed_records();

@@ -40,9 +40,10 @@ Task<void> PartitionFolder::remove_rewritten(SwapFileName segment) {
 }
 
 Task<DiskResult<void>> PartitionFolder::offer_swap(SwapFileName segment, FilePtr file) {
+    // Not with the flusher: what producers wait for would wait for this too.
     std::vector<FilePtr> files;
     files.push_back(std::move(file));
-    DLOG_CO_TRY(co_await services_.flusher.sync(std::move(files), {}));
+    DLOG_CO_TRY(co_await services_.ports.disk.sync(std::move(files), {}));
     DLOG_CO_TRY(co_await services_.ports.disk.rename(
         path_of(storage::cleaned_file_name(segment.base_offset)),
         path_of(storage::swap_file_name(segment.base_offset, segment.end_offset))));

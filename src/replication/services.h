@@ -7,10 +7,10 @@
 
 #include "base/lru.h"
 #include "port/ports.h"
+#include "replication/cleaner_budget.h"
 #include "replication/flusher.h"
 #include "replication/open_files.h"
 #include "replication/shard.h"
-#include "replication/throttle.h"
 
 namespace dlog::storage {
 class SegmentIndex;
@@ -29,7 +29,7 @@ struct ShardServices {
     /// Indexes of sealed segments by the path of their .log, in bytes of memory.
     Lru<std::shared_ptr<const storage::SegmentIndex>> indexes;
     ShardMetrics metrics;
-    Throttle cleaner_throttle;
+    std::shared_ptr<CleanerBudget> cleaner_budget;
     /// A round of compaction under way breaks off.
     bool is_stopping = false;
     /// Bytes that the tails of all partitions hold; the shard evicts when it is above the

@@ -24,7 +24,10 @@ ShardServices::ShardServices(const port::Ports& shard_ports, ShardConfig shard_c
       flusher(ports),
       files(ports.disk, config.max_open_files),
       indexes(config.index_bytes),
-      cleaner_throttle(config.cleaner.io_bytes_per_second) {}
+      cleaner_budget(config.cleaner.budget != nullptr
+                         ? config.cleaner.budget
+                         : std::make_shared<CleanerBudget>(
+                               config.cleaner.map_bytes, config.cleaner.io_bytes_per_second, 1)) {}
 
 Shard::Shard(const port::Ports& ports, ShardConfig config)
     : services_(std::make_unique<ShardServices>(ports, std::move(config))) {}
@@ -219,8 +222,11 @@ Task<void> Shard::compaction_loop(Shard& self) {
             if (urgency > highest) dirtiest = partition;
             highest = std::max(highest, urgency);
         }
-        const bool was_cleaned = dirtiest != nullptr && co_await dirtiest->compact();
-        if (was_cleaned || self.is_stopping_) continue;
+        if (dirtiest != nullptr) {
+            // One that fails wants nothing for a while: the others have their turn.
+            (void)co_await dirtiest->compact();
+            continue;
+        }
         const Instant next = clock.now() + self.services_->config.cleaner.backoff;
         (void)co_await self.stopping_.wait_until(clock, next);
     }

@@ -19,13 +19,16 @@
 
 namespace dlog::replication {
 
+class CleanerBudget;
 struct ShardServices;
 
 /// Compaction of one core's partitions.
 struct CleanerConfig {
-    bool is_enabled = true;              ///< log.cleaner.enable
-    std::size_t map_bytes = 128 << 20;   ///< log.cleaner.dedupe.buffer.size, this core's part
-    double io_bytes_per_second = 1e300;  ///< log.cleaner.io.max.bytes.per.second, this core's
+    bool is_enabled = true;  ///< log.cleaner.enable
+    /// What it shares with other cores; null: these two for this core alone.
+    std::shared_ptr<CleanerBudget> budget;
+    std::size_t map_bytes = 128 << 20;   ///< log.cleaner.dedupe.buffer.size
+    double io_bytes_per_second = 1e300;  ///< log.cleaner.io.max.bytes.per.second
     Duration backoff = seconds(15);      ///< log.cleaner.backoff.ms
 };
 
@@ -57,6 +60,7 @@ struct ShardMetrics {
     std::uint64_t cleaner_written_bytes = 0;
     std::uint64_t cleaner_removed_records = 0;
     std::uint64_t cleaner_rounds = 0;  ///< Partitions that were cleaned, summed.
+    std::uint64_t cleaner_failures = 0;
     std::uint64_t uncleanable_partitions = 0;
 };
 

@@ -9,8 +9,8 @@
 namespace dlog::storage {
 namespace {
 
-/// What is read and worked on in one piece: about a millisecond.
-constexpr std::size_t kPieceBytes = std::size_t{256} << 10;
+/// What is read and worked on in one piece: each costs some switches of threads.
+constexpr std::size_t kPieceBytes = std::size_t{1} << 20;
 
 /// A little below 2^32, for the fillers.
 constexpr std::uint64_t kFileBytesMax = UINT32_MAX - (std::uint64_t{1} << 20);
@@ -127,6 +127,35 @@ void SegmentStream::note_damage(const record::BatchHeader& header, DamageReason 
 
 // --- The latest offset of each key
 
+KeyedRecords::KeyedRecords(ByteView batch, const OffsetMap& map, record::ReaderScratch& scratch)
+    : map_(map) {
+    if (auto reader = record::BatchReader::open(batch, scratch)) {
+        reader_ = *reader;
+    } else {
+        is_corrupt_ = true;
+    }
+}
+
+const KeyedRecords::Item* KeyedRecords::next() {
+    if (at_ == count_) fill();
+    return at_ == count_ ? nullptr : &items_[at_++];
+}
+
+void KeyedRecords::fill() {
+    at_ = count_ = 0;
+    while (reader_ && count_ < kBlock) {
+        Item& item = items_[count_];
+        const auto more = reader_->next(item.record);
+        if (!more || !*more) {
+            is_corrupt_ = !more;
+            reader_.reset();
+            return;
+        }
+        if (item.record.key) item.key = map_.hash(*item.record.key);
+        ++count_;
+    }
+}
+
 DirtyScan::DirtyScan(std::vector<Segment> segments, Offset from, OffsetMap& map)
     : segments_(std::move(segments)),
       from_(from),
@@ -166,18 +195,15 @@ bool DirtyScan::add(const BatchWalker::Item& batch) {
     if (header.next_offset() <= from_ || header.is_control() || header.is_transactional()) {
         return true;
     }
-    auto reader = record::BatchReader::open(batch.bytes, scratch_);
-    record::Record record;
-    while (reader) {
-        const auto more = reader->next(record);
-        if (!more) break;
-        if (!*more) return true;
+    KeyedRecords records(batch.bytes, map_, scratch_);
+    while (const KeyedRecords::Item* const item = records.next()) {
+        const record::Record& record = item->record;
         if (record.offset < from_ || !record.key) continue;
-        if (map_.put(*record.key, record.offset)) continue;
+        if (map_.put(item->key, record.offset)) continue;
         end_ = record.offset;
         return false;
     }
-    stream_.note_damage(header, DamageReason::kBadHeader);
+    if (records.is_corrupt()) stream_.note_damage(header, DamageReason::kBadHeader);
     return true;
 }
 
@@ -225,12 +251,13 @@ void GroupCleaner::feed(ByteView bytes) {
     }
 }
 
-bool GroupCleaner::is_kept(const record::Record& record, bool keeps_tombstones) const {
+bool GroupCleaner::is_kept(const KeyedRecords::Item& item, bool keeps_tombstones) const {
+    const record::Record& record = item.record;
     // What the map has not seen may be the latest.
     if (record.offset >= rules_.map_end) return true;
     // Written before the topic was compacted: Kafka drops it too.
     if (!record.key) return false;
-    const auto latest = map_.find(*record.key);
+    const auto latest = map_.find(item.key);
     if (latest && record.offset < *latest) return false;
     return record.value.has_value() || keeps_tombstones;
 }
@@ -245,18 +272,15 @@ void GroupCleaner::clean(const BatchWalker::Item& batch) {
     // KIP-534: a batch with tombstones that was cleaned once says when they may go.
     const bool keeps_tombstones =
         !header.has_delete_horizon() || rules_.now < header.base_timestamp;
-    auto reader = record::BatchReader::open(batch.bytes, scratch_);
+    KeyedRecords records(batch.bytes, map_, scratch_);
     bool has_tombstones = false;
     kept_.clear();
-    record::Record record;
-    while (true) {
-        const auto more = reader ? reader->next(record) : unexpected(reader.error());
-        if (!more) return stream_.note_damage(header, DamageReason::kBadHeader);
-        if (!*more) break;
-        if (!is_kept(record, keeps_tombstones)) continue;
-        kept_.push_back(record);
-        has_tombstones |= !record.value.has_value();
+    while (const KeyedRecords::Item* const item = records.next()) {
+        if (!is_kept(*item, keeps_tombstones)) continue;
+        kept_.push_back(item->record);
+        has_tombstones |= !item->record.value.has_value();
     }
+    if (records.is_corrupt()) return stream_.note_damage(header, DamageReason::kBadHeader);
     const auto count = static_cast<std::size_t>(header.record_count);
     removed_records_ += count - kept_.size();
     if (kept_.empty() && !is_last) return drop(header);

@@ -2,6 +2,7 @@
 /// is the latest, and a group of segments rewritten without what is out of date.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -71,6 +72,33 @@ class SegmentStream {
     std::optional<Damage> damage_;
 };
 
+/// The records of one batch in blocks, with what an OffsetMap knows their keys by: while a block is
+/// gone through, the slots of all its keys are on their way from memory. Views live as those of a
+/// BatchReader do.
+class KeyedRecords {
+  public:
+    struct Item {
+        record::Record record;
+        KeyHash key;  ///< of a record that has one
+    };
+
+    KeyedRecords(ByteView batch, const OffsetMap& map, record::ReaderScratch& scratch);
+    /// The next record, nullptr after the last, or where the batch cannot be read.
+    [[nodiscard]] const Item* next();
+    [[nodiscard]] bool is_corrupt() const { return is_corrupt_; }
+
+  private:
+    void fill();
+
+    static constexpr std::size_t kBlock = 32;
+    const OffsetMap& map_;
+    std::optional<record::BatchReader> reader_;
+    std::array<Item, kBlock> items_;
+    std::size_t at_ = 0;
+    std::size_t count_ = 0;
+    bool is_corrupt_ = false;
+};
+
 /// Fills an OffsetMap with the keys of the offsets from `from` on. Usage: while (need()) feed.
 class DirtyScan {
   public:
@@ -134,13 +162,13 @@ class GroupCleaner {
     /// False when the one segment would be written again as it is.
     [[nodiscard]] bool has_changed() const { return has_changed_; }
     [[nodiscard]] const Segment& segment() const { return cleaned_; }
-    [[nodiscard]] const SegmentIndex& index() const { return index_; }
+    [[nodiscard]] SegmentIndex take_index() { return std::move(index_); }
     [[nodiscard]] std::uint64_t removed_records() const { return removed_records_; }
 
   private:
     void next_segment();
     void clean(const BatchWalker::Item& batch);
-    [[nodiscard]] bool is_kept(const record::Record& record, bool keeps_tombstones) const;
+    [[nodiscard]] bool is_kept(const KeyedRecords::Item& item, bool keeps_tombstones) const;
     void keep(const record::BatchHeader& header, ByteView bytes);
     void drop(const record::BatchHeader& header);
     void fill_gap(Offset to);

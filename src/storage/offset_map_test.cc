@@ -44,11 +44,11 @@ TEST_CASE("a map says what a map of whole keys says, until it is full") {
         for (Offset offset{0}; offset < Offset{5000}; offset = offset + 1) {
             const std::string key = "key " + std::to_string(random.below(1200));
             const bool has_room = model.size() < map.keys_max() || model.contains(key);
-            REQUIRE(map.put(as_bytes(key), offset) == has_room);
+            REQUIRE(map.put(map.hash(as_bytes(key)), offset) == has_room);
             if (has_room) model[key] = offset;
             const std::string asked = "key " + std::to_string(random.below(1200));
             const auto known = model.find(asked);
-            const auto found = map.find(as_bytes(asked));
+            const auto found = map.find(map.hash(as_bytes(asked)));
             REQUIRE(found.has_value() == (known != model.end()));
             if (found) REQUIRE(*found == known->second);
         }
@@ -56,15 +56,30 @@ TEST_CASE("a map says what a map of whole keys says, until it is full") {
     }
 }
 
+TEST_CASE("a map with room for many keys grows with those that come, and forgets none") {
+    OffsetMap map(std::size_t{64} << 20, 1'000'000, {3, 4});
+    CHECK(map.memory_bytes() < 1'000'000);
+    const auto key = [](std::int64_t number) { return "key " + std::to_string(number); };
+    for (std::int64_t i = 0; i < 200'000; ++i) {
+        REQUIRE(map.put(map.hash(as_bytes(key(i % 100'000))), Offset{i}));
+    }
+    CHECK(map.size() == 100'000);
+    CHECK(map.memory_bytes() < 8'000'000);
+    for (std::int64_t i = 0; i < 100'000; ++i) {
+        REQUIRE(map.find(map.hash(as_bytes(key(i)))) == Offset{100'000 + i});
+    }
+    CHECK_FALSE(map.find(map.hash(as_bytes(key(100'000)))).has_value());
+}
+
 TEST_CASE("a map takes no more memory than the keys there can be") {
     const OffsetMap map(std::size_t{1} << 40, 10, {});
     CHECK(map.keys_max() == 10);
     CHECK(map.memory_bytes() <= 24 * 13);
     OffsetMap smallest(0, 0, {});
-    CHECK(smallest.put(as_bytes("one"), Offset{0}));
-    CHECK_FALSE(smallest.put(as_bytes("two"), Offset{1}));
-    CHECK(smallest.find(as_bytes("one")) == Offset{0});
-    CHECK_FALSE(smallest.find(as_bytes("two")).has_value());
+    CHECK(smallest.put(smallest.hash(as_bytes("one")), Offset{0}));
+    CHECK_FALSE(smallest.put(smallest.hash(as_bytes("two")), Offset{1}));
+    CHECK(smallest.find(smallest.hash(as_bytes("one"))) == Offset{0});
+    CHECK_FALSE(smallest.find(smallest.hash(as_bytes("two"))).has_value());
 }
 
 }  // namespace

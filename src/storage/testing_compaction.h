@@ -129,7 +129,7 @@ inline CompactOutcome compact(TestPartition& partition, const CompactOptions& op
         outcome.has_stopped = options.stop == StopAt::kRenamed;
         if (outcome.has_stopped) return outcome;
         partition.folder.perform(SealSegment{
-            group.front().base_offset, std::make_shared<const SegmentIndex>(cleaner.index())});
+            group.front().base_offset, std::make_shared<const SegmentIndex>(cleaner.take_index())});
         log.swap_ended();
         partition.checkpoint();
     }

@@ -1,15 +1,15 @@
 """Compacted topics as real clients see them: the latest value of each key, at the offset it always had."""
 
 import os
+import random
 import time
 
 import confluent_kafka
 import confluent_kafka.admin
 import pytest
-from conftest import start_broker
 from drivers import CLIENTS
 
-SETTINGS = {"log-cleaner-backoff-ms": "50"}
+SETTINGS = {"log-cleaner-backoff-ms": "50", "log-retention-check-interval-ms": "300"}
 each_client = pytest.mark.parametrize("client", CLIENTS.values(), ids=CLIENTS)
 
 
@@ -28,9 +28,11 @@ def own_compacting(request, tmp_path):
 
 
 def start(request, folder):
-    kind = request.config.getoption("--against")
-    if kind != "dlog":
-        return start_broker(kind, folder)
+    if request.config.getoption("--against") == "kafka":
+        from apache_kafka import Kafka
+
+        settings = {name.replace("-", "."): value for name, value in SETTINGS.items()}
+        return Kafka(folder / "kafka", settings, heap="512m")
     from node import Node
 
     return Node(folder, SETTINGS)
@@ -48,6 +50,17 @@ def make(broker, topic: str, **configs: str) -> str:
     new = confluent_kafka.admin.NewTopic(topic, 1, 1, config=settings)
     next(iter(admin.create_topics([new]).values())).result(10)
     return topic
+
+
+def alter(broker, topic: str, **configs: str) -> None:
+    kind = confluent_kafka.admin.AlterConfigOpType.SET
+    entries = [
+        confluent_kafka.admin.ConfigEntry(name.replace("_", "."), value, incremental_operation=kind)
+        for name, value in configs.items()
+    ]
+    resource = confluent_kafka.admin.ConfigResource("topic", topic, incremental_configs=entries)
+    admin = confluent_kafka.admin.AdminClient({"bootstrap.servers": broker.bootstrap})
+    next(iter(admin.incremental_alter_configs([resource]).values())).result(10)
 
 
 def produce(broker, topic: str, records: list[tuple[str | None, str | None]]) -> list:
@@ -72,11 +85,11 @@ def read(broker, topic: str) -> list[tuple[int, str, str | None]]:
     consumer = CLIENTS["confluent-kafka"].consumer(broker)
     try:
         partition = confluent_kafka.TopicPartition(topic, 0, confluent_kafka.OFFSET_BEGINNING)
-        _, end = consumer.get_watermark_offsets(partition, timeout=10)
+        start, end = consumer.get_watermark_offsets(partition, timeout=10)
         consumer.assign([partition])
         got, limit = [], time.monotonic() + 30
-        # The newest record is never removed.
-        while not got or got[-1][0] < end - 1:
+        # The newest record is never removed by compaction.
+        while start < end and (not got or got[-1][0] < end - 1):
             assert time.monotonic() < limit, f"{len(got)} records after 30 s"
             message = consumer.poll(1)
             if message is not None:
@@ -147,6 +160,96 @@ def test_a_record_without_a_key_is_refused(compacting, topic):
     errors = produce(compacting, topic, [(None, "v")])
     assert [error.code() for error in errors] == [confluent_kafka.KafkaError.INVALID_RECORD]
     assert not produce(compacting, topic, [("k", "v")])
+
+
+def test_an_empty_key_is_a_key(compacting, topic):
+    make(compacting, topic)
+    assert not produce(compacting, topic, [("", str(version)) for version in range(30)])
+    roll(compacting, topic)
+    assert read_when(compacting, topic, lambda got: len(got) == 1) == [(29, "", "29")]
+
+
+def survivors(records: list[tuple[str, str | None]], with_tombstones: bool = True) -> list[tuple[int, str, str | None]]:
+    """What compaction leaves of all of them: of each key the last, at its offset."""
+    last = {key: (offset, key, value) for offset, (key, value) in enumerate(records)}
+    return sorted(row for row in last.values() if with_tombstones or row[2] is not None)
+
+
+def mixed(seed: int, count: int = 600, keys: int = 40) -> list[tuple[str, str | None]]:
+    """Keys in a random order, one value in four nothing; the same for every broker."""
+    numbers = random.Random(seed)
+    return [
+        (f"k{numbers.randrange(keys)}", None if numbers.randrange(4) == 0 else f"{i}." + "v" * numbers.randrange(60))
+        for i in range(count)
+    ]
+
+
+@pytest.mark.parametrize("codec", ["none", "lz4", "zstd"])
+def test_exactly_the_last_record_of_each_key_is_left_tombstones_too(compacting, topic, codec):
+    make(compacting, topic, compression_type=codec if codec != "none" else "uncompressed")
+    records = mixed(seed=len(codec))
+    assert not produce(compacting, topic, records)
+    roll(compacting, topic)
+    expected = survivors(records)
+    assert any(row[2] is None for row in expected)
+    assert read_when(compacting, topic, lambda got: len(got) == len(expected)) == expected
+
+
+def test_tombstones_go_at_once_when_they_need_not_be_kept(compacting, topic):
+    make(compacting, topic, delete_retention_ms="0")
+    records = mixed(seed=9)
+    assert not produce(compacting, topic, records)
+    expected = survivors(records, with_tombstones=False)
+
+    def is_clean(got):
+        # The first round marks them, one that follows removes them.
+        roll(compacting, topic)
+        return got == expected
+
+    assert read_when(compacting, topic, is_clean) == expected
+
+
+def test_a_record_stays_for_min_compaction_lag(compacting, topic):
+    make(compacting, topic, min_compaction_lag_ms="600000")
+    records = mixed(seed=10)
+    assert not produce(compacting, topic, records)
+    roll(compacting, topic)
+    time.sleep(2)
+    everything = [(offset, *record) for offset, record in enumerate(records)]
+    assert [row for row in read(compacting, topic) if row[1] != "end"] == everything
+    alter(compacting, topic, min_compaction_lag_ms="0")
+    expected = survivors(records)
+    assert read_when(compacting, topic, lambda got: len(got) == len(expected)) == expected
+
+
+def test_max_compaction_lag_compacts_what_is_not_dirty_enough(compacting, topic):
+    make(compacting, topic, min_cleanable_dirty_ratio="1", max_compaction_lag_ms="1500")
+    records = mixed(seed=11)
+    assert not produce(compacting, topic, records)
+    expected = survivors(records)
+
+    def is_clean(got):
+        roll(compacting, topic)
+        return got == expected
+
+    assert read_when(compacting, topic, is_clean) == expected
+
+
+def test_compact_and_delete_together_keep_the_latest_and_lose_the_oldest(compacting, topic):
+    make(compacting, topic, cleanup_policy="compact,delete")
+    records = mixed(seed=12)
+    assert not produce(compacting, topic, records)
+    roll(compacting, topic)
+    expected = survivors(records)
+    assert read_when(compacting, topic, lambda got: len(got) == len(expected)) == expected
+    # Long enough for a read that is under way, short enough for the test.
+    alter(compacting, topic, retention_ms="4000")
+
+    def is_gone(got):
+        roll(compacting, topic)
+        return not got
+
+    assert read_when(compacting, topic, is_gone) == []
 
 
 def test_an_idle_topic_is_compacted_after_max_compaction_lag(compacting, topic):
