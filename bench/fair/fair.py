@@ -11,6 +11,7 @@ processors, rather than the node, costs. A ratio is p99 beside the greedy client
 
 import argparse
 import json
+import os
 import pathlib
 import re
 import signal
@@ -71,15 +72,15 @@ class Greedy:
 
     def __enter__(self) -> "Greedy":
         if self.command:
-            loop = 'trap "kill $!; exit" TERM; while :; do "$@" & wait $!; done'
-            self.process = subprocess.Popen(["bash", "-c", loop, "greedy", *self.command], stdout=subprocess.DEVNULL,
-                                            stderr=subprocess.DEVNULL)
+            loop = ["bash", "-c", 'while :; do "$@"; done', "greedy", *self.command]
+            self.process = subprocess.Popen(loop, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                                            process_group=0)
             time.sleep(1)
         return self
 
     def __exit__(self, *_) -> None:
         if self.command:
-            self.process.send_signal(signal.SIGTERM)
+            os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
             time.sleep(0.3)
 

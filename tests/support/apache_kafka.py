@@ -82,7 +82,7 @@ class Kafka:
         with (self.folder / "server.log").open("ab") as log:
             command = self.java(self.heap, "kafka.Kafka", str(self.folder / "server.properties"))
             self.process = subprocess.Popen(
-                command, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+                command, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log, process_group=0
             )
         end = time.monotonic() + wait_s
         while not answers(self.port):
