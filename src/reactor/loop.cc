@@ -272,8 +272,13 @@ void Loop::run_ready() {
 
 void Loop::run_line() {
     used_in_turn_ = 0;
-    // Each counts, also one that does nothing.
+    std::uint64_t next_poll = kStepsPerPoll;
     while (!line_.is_empty() && used_in_turn_ < kStepsPerTurn) {
+        if (used_in_turn_ >= next_poll) {
+            next_poll = used_in_turn_ + kStepsPerPoll;
+            dispatch(wait_for_events(clock_.now()));
+        }
+        // Each counts, also one that does nothing.
         ++used_in_turn_;
         line_.next().resume();
     }

@@ -88,8 +88,7 @@ class Loop {
     void post_all(std::span<const std::coroutine_handle<>> handles);
     /// This thread: resume `handle` in the next turn.
     void make_ready(std::coroutine_handle<> handle) { ready_.push_back(handle); }
-    /// This thread: where connections wait for their turn. A turn of the loop lets a few through,
-    /// then looks for who else has come.
+    /// This thread: where connections wait for their turn.
     [[nodiscard]] FairLine& line() { return line_; }
     void use(FairLine::Share& share, std::uint64_t cost) {
         share.use(cost);
@@ -135,8 +134,12 @@ class Loop {
     static constexpr int kEventsPerTurn = 256;
     /// Turns with work at hand that go by before the sockets are asked again.
     static constexpr std::uint32_t kPollsSkippedMax = 2;
-    /// Steps of connections after which a turn ends: about 100 µs of small requests.
-    static constexpr std::uint64_t kStepsPerTurn = 16;
+    /// Steps of connections (`FairLine`) after which the sockets are asked who else has come: about
+    /// 100 µs of small requests.
+    static constexpr std::uint64_t kStepsPerPoll = 16;
+    /// Steps after which a turn ends even when more wait: what a turn hands over goes in batches,
+    /// which are worth more the longer it is.
+    static constexpr std::uint64_t kStepsPerTurn = 128;
     static constexpr std::size_t kBlockBytes = 4096;
     static constexpr std::size_t kSpareBlocksMax = 64;
     /// So many messages go out before the turn's end: another core need not wait for a long one.
