@@ -50,6 +50,10 @@ std::int32_t java_hash(std::string_view text) {
     return static_cast<std::int32_t>(hash);
 }
 
+/// A group has its coordinator for good, and members ask seldom: a few requests to it and to nothing
+/// else in between say where a connection belongs.
+constexpr std::uint32_t kGroupVisits = Affinity::kWindow / 4;
+
 /// Where a group's coordinator lives.
 struct Coordinator {
     Core& owner;
@@ -131,7 +135,7 @@ port::Task<GroupAnswer> ask_own_group(const Request& request, std::string group_
                                       coordination::Input input) {
     Core& home = *request.core;
     if (const auto there = coordinator_of(home, group_id)) {
-        request.affinity->visited(there->owner.id(), 1);
+        request.affinity->visited(there->owner.id(), kGroupVisits);
     }
     return ask_group(home, std::move(group_id), std::move(input));
 }
