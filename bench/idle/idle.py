@@ -1,23 +1,28 @@
 """What clients cost a node that ask for nothing: resident memory and CPU with many connections, idle and in long polls.
 
-Three figures: the node alone; with idle connections, each of which has asked ApiVersions once; with a Fetch waiting on
-each that finds no records. A Fetch that has waited --wait-ms is answered, empty, and sent again.
+Figures: the node alone; with --clients connections, each of which has asked ApiVersions and Metadata; with a Fetch that
+finds no records waiting on --polls connections; and after all are gone. A Fetch that has waited --wait-ms is answered,
+empty, and sent again. The kernel's memory is that of both ends of the connections: sockets, epoll and files.
 """
 
 import argparse
-import functools
+import json
 import os
 import pathlib
-import selectors
+import resource
+import subprocess
 import sys
 import time
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tests" / "support"))
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests" / "support"))
 
 import wire  # noqa: E402
-from node import Node  # noqa: E402
+from node import BUILD, Node  # noqa: E402
 
 TOPIC, PARTITIONS = "idle", 16
+PORTS = 25_000  # that one source address has, with room to spare
+DESCRIPTORS_LEFT = 400  # for what the node needs beside connections
 
 
 def cpu_seconds(pid: int) -> float:
@@ -25,65 +30,95 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def measure(node: Node, name: str, clients: int, seconds: float, serve) -> None:
-    """Runs `serve(until)` for that time and prints a line."""
+def kernel_mb() -> float:
+    """Slabs (sockets, files, epoll's entries) and the pages of sockets' buffers."""
+    slab = next(int(line.split()[1]) for line in pathlib.Path("/proc/meminfo").read_text().split("\n")
+                if line.startswith("Slab:"))
+    tcp = next(line for line in pathlib.Path("/proc/net/sockstat").read_text().split("\n") if line.startswith("TCP:"))
+    return slab * 1024 / 1e6 + int(tcp.split()[-1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+class Crowd:
+    """The program `crowd hold` and what it reports."""
+
+    def __init__(self, port: int, clients: int, wait_ms: int):
+        command = [
+            str(BUILD / "release" / "bench" / "load" / "crowd"), "hold", f"127.0.0.1:{port}", "--connections",
+            str(clients), "--sources", str(1 + clients // PORTS), "--topic", TOPIC, "--partitions", str(PARTITIONS),
+            "--fetch-wait", str(wait_ms)
+        ]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.opened = self.read()
+
+    def read(self) -> dict:
+        line = self.process.stdout.readline()
+        if not line:
+            raise RuntimeError("the generator ended")
+        return json.loads(line)
+
+    def tell(self, word: str) -> dict:
+        self.process.stdin.write(word + "\n")
+        self.process.stdin.flush()
+        return self.read()
+
+    def close(self) -> None:
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def measure(node: Node, name: str, clients: int, seconds: float, kernel_before: float) -> float:
+    """Waits for that time and prints a line; the resident MB."""
     cpu, begin = cpu_seconds(node.pid), time.monotonic()
-    answers = serve(begin + seconds)
+    time.sleep(seconds)
     used = (cpu_seconds(node.pid) - cpu) / (time.monotonic() - begin)
     memory = node.resident_bytes() / 1e6
-    print(f"{name:<12} {clients:>7} clients  {memory:7.1f} MB  {used * 100:6.2f} % of a core  {answers} answers")
+    kernel = f"kernel {kernel_mb() - kernel_before:+8.1f} MB"
+    print(f"{name:<12} {clients:>7} clients  {memory:7.1f} MB  {kernel}  {used * 100:6.2f} % of a core", flush=True)
+    return memory
 
 
-def sleep(until: float) -> int:
-    time.sleep(max(0.0, until - time.monotonic()))
-    return 0
-
-
-def fetch(connection: wire.Connection, number: int, wait_ms: int) -> None:
-    connection.send(wire.FETCH, 4, wire.Connection.fetch_body(TOPIC, number % PARTITIONS, 0, wait_ms=wait_ms))
-
-
-def fetch_again(connections: list[wire.Connection], wait_ms: int, until: float) -> int:
-    """Sends the next Fetch on every connection that was answered; the answers."""
-    answers = 0
-    with selectors.DefaultSelector() as selector:
-        for number, connection in enumerate(connections):
-            selector.register(connection.socket, selectors.EVENT_READ, (connection, number))
-        while (left := until - time.monotonic()) > 0:
-            for key, _ in selector.select(left):
-                connection, number = key.data
-                connection.receive()
-                fetch(connection, number, wait_ms)
-                answers += 1
-    return answers
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--clients", type=int, default=10_000)
-    parser.add_argument("--seconds", type=float, default=30)
-    parser.add_argument("--wait-ms", type=int, default=600_000, help="of each Fetch")
-    parser.add_argument("--cores", type=int, default=2, help="of the node")
-    options = parser.parse_args()
-    settings = {"max-connections": str(options.clients + 100), "cores": str(options.cores)}
+def run(options: argparse.Namespace) -> None:
+    connections = options.clients + options.polls + 100
+    settings = {"max-connections": str(connections), "cores": str(options.cores), "open-files-max": "64"}
     with Node(settings=settings) as node:
         with wire.Connection(node.port) as admin:
             if error := admin.create_topic(TOPIC, PARTITIONS):
                 raise RuntimeError(f"the topic was not made: error {error}")
-        measure(node, "alone", 0, 5, sleep)
-        connections = [wire.Connection(node.port) for _ in range(options.clients)]
-        for connection in connections:
-            connection.call(wire.API_VERSIONS, 0, b"")
-        measure(node, "idle", options.clients, options.seconds, sleep)
-        for number, connection in enumerate(connections):
-            fetch(connection, number, options.wait_ms)
+        kernel = kernel_mb()
+        alone = measure(node, "alone", 0, 5, kernel)
+        cpu = cpu_seconds(node.pid)
+        crowd = Crowd(node.port, options.clients, options.wait_ms)
+        print(f"opened, and answered twice each, in {crowd.opened['seconds']} s, "
+              f"{cpu_seconds(node.pid) - cpu:.2f} CPU-seconds of the node")
+        idle = measure(node, "idle", options.clients, options.seconds, kernel)
+        print(f"{(idle - alone) * 1e6 / options.clients:.0f} bytes of the node for each connection")
+        polling = Crowd(node.port, options.polls, options.wait_ms)
+        polling.tell("fetch")
         time.sleep(2)
-        polls = functools.partial(fetch_again, connections, options.wait_ms)
-        measure(node, "long polls", options.clients, options.seconds, polls)
-        for connection in connections:
-            connection.close()
+        measure(node, "long polls", options.polls, options.seconds, kernel)
+        for one in (crowd, polling):
+            if closed := one.tell("count")["closed"]:
+                raise RuntimeError(f"the node closed {closed} connections")
+            one.close()
         time.sleep(2)
-        measure(node, "gone", 0, 5, sleep)
+        measure(node, "gone", 0, 5, kernel)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--clients", type=int, default=100_000)
+    parser.add_argument("--polls", type=int, default=10_000, help="further connections with a waiting Fetch")
+    parser.add_argument("--seconds", type=float, default=30)
+    parser.add_argument("--wait-ms", type=int, default=600_000, help="of each Fetch")
+    parser.add_argument("--cores", type=int, default=2, help="of the node")
+    options = parser.parse_args()
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    room = limit - DESCRIPTORS_LEFT
+    options.polls = min(options.polls, room // 2)
+    if options.clients + options.polls > room:
+        options.clients = room - options.polls
+        print(f"only {options.clients} clients: a process may have {limit} open files here (ulimit -Hn)")
+    run(options)
 
 
 if __name__ == "__main__":

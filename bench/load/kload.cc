@@ -218,6 +218,7 @@ void Run::open_connections() {
              p += options_.connections) {
             c.partitions.push_back(p);
         }
+        if (options_.partition >= 0) c.partitions = {options_.partition};
         c.fetch_offsets.assign(static_cast<std::size_t>(options_.partitions), 0);
     }
     pace_begin_ns_ = now_ns();
@@ -520,6 +521,9 @@ int main_of(int argc, char** argv) {
     if (o.partitions < 1 || o.connections < 1 || o.in_flight < 1 || o.bundle < 1 ||
         o.batch.records < 1 || o.records < 1) {
         die("numbers must be at least 1");
+    }
+    if (o.partition >= o.partitions) {
+        die("--partition is one of --partitions, from 0");
     }
     if (o.is_idempotent && o.connections > o.partitions) {
         die("--idempotent needs a partition for each connection");

@@ -16,6 +16,7 @@ constexpr const char* kHelp = R"(kload MODE HOST:PORT TOPIC [options]
   create | delete   the topic, and wait until it has leaders
   --partitions N (1)    --record-size BYTES (100)   --batch-records N (100)   --records N (1000000)
   --connections N (1)     --in-flight N (5)           --bundle N (1) partitions in one request
+  --partition N: only this one of them
   --acks -1|0|1 (-1)      --codec none|lz4            --idempotent
   --rate RECORDS_A_SECOND (0: as fast as it goes)     --warmup N (0) records before anything counts
   --fetch-bytes N (1048576) of one partition          --fetch-wait MS (500)
@@ -59,6 +60,8 @@ Options parse(int argc, char** argv) {
         const long number = ::atol(value.c_str());
         if (name == "--partitions")
             o.partitions = static_cast<std::int32_t>(number);
+        else if (name == "--partition")
+            o.partition = static_cast<std::int32_t>(number);
         else if (name == "--record-size")
             o.batch.record_bytes = static_cast<std::size_t>(number);
         else if (name == "--batch-records")

@@ -12,6 +12,7 @@ namespace dlog::load {
 struct Options {
     std::string mode, host, port, topic, label, pids;
     std::int32_t partitions = 1;
+    std::int32_t partition = -1;  ///< When at least 0 all goes to this one.
     std::int64_t records = 1'000'000, warmup = 0, rate = 0;
     BatchOptions batch;
     int connections = 1, in_flight = 5, bundle = 1, acks = -1;

@@ -70,8 +70,11 @@ constexpr ConfigDefinition kNodeSettings[] = {
     {"max.connection.creation.rate", ConfigType::kInt, "2147483647",
      "Connections taken in a second; further ones wait. The largest number is no limit.", 1,
      INT32_MAX},
-    {"max.connections", ConfigType::kInt, "10000",
-     "Connections open at a time; further ones are closed.", 1, INT32_MAX},
+    {"max.connections", ConfigType::kInt, "2147483647",
+     "Connections open at a time; further ones are closed. Where these and the segment files are "
+     "more "
+     "than the descriptors of the process, three quarters of those.",
+     1, INT32_MAX},
     {"max.connections.per.ip", ConfigType::kInt, "2147483647",
      "Connections of one address open at a time; further ones are closed. The largest number is no "
      "limit.",

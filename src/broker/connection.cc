@@ -88,7 +88,7 @@ ClientConnection::ClientConnection(Core& core, Arrival arrival)
 }
 
 port::Task<std::optional<CoreId>> ClientConnection::run() {
-    core_.ports.clock.arm(watchdog_, core_.ports.clock.now() + watch_period_);
+    watch_again();
     core_.ports.spawn.spawn(write_responses());
     co_await serve();
     if (next_home_) {
@@ -366,6 +366,13 @@ std::vector<port::OutPart> ClientConnection::take_output() {
     return output;
 }
 
+void ClientConnection::watch_again() {
+    // Rounded, so that the watchdogs of thousands go off in few wakes.
+    const std::int64_t step_ns = watch_period_.ns / 16;
+    const Instant wanted = core_.ports.clock.now() + watch_period_;
+    core_.ports.clock.arm(watchdog_, Instant{(wanted.ns / step_ns + 1) * step_ns});
+}
+
 void ClientConnection::look_after() {
     const std::uint64_t moves = moves_ + reader_.reads();
     const bool is_muted = muted_until_ != Instant{} && !is_writing_;
@@ -385,7 +392,7 @@ void ClientConnection::look_after() {
         core_.ports.log.debug("closed an idle connection", {{"peer", peer()}});
         return close();
     }
-    core_.ports.clock.arm(watchdog_, core_.ports.clock.now() + watch_period_);
+    watch_again();
 }
 
 }  // namespace dlog::broker

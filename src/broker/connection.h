@@ -121,6 +121,7 @@ class ClientConnection {
     [[nodiscard]] bool has_window() const;
     [[nodiscard]] std::vector<port::OutPart> take_output();
     void wake_writer(bool at_once);
+    void watch_again();
     void look_after();
 
     Core& core_;

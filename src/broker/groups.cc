@@ -1,11 +1,14 @@
 #include "broker/groups.h"
 
+#include <optional>
 #include <utility>
 
 #include "base/assert.h"
 #include "base/log.h"
+#include "broker/affinity.h"
 #include "broker/controller.h"
 #include "broker/core.h"
+#include "broker/request.h"
 #include "port/spawn.h"
 
 namespace dlog::broker {
@@ -45,6 +48,23 @@ std::int32_t java_hash(std::string_view text) {
         hash = (hash * 31 + high) * 31 + low;
     }
     return static_cast<std::int32_t>(hash);
+}
+
+/// A group has its coordinator for good, and members ask seldom: a few requests to it and to nothing
+/// else in between say where a connection belongs.
+constexpr std::uint32_t kGroupVisits = Affinity::kWindow / 4;
+
+/// Where a group's coordinator lives.
+struct Coordinator {
+    Core& owner;
+    PartitionId partition;
+};
+
+std::optional<Coordinator> coordinator_of(const Core& home, std::string_view group_id) {
+    const TopicView* topic = home.view->find(kOffsetsTopicName);
+    if (topic == nullptr) return std::nullopt;
+    const std::int32_t partition = offsets_partition_of(group_id, topic->partition_count());
+    return Coordinator{home.other(topic->owner(partition)), PartitionId(partition)};
 }
 
 }  // namespace
@@ -103,14 +123,21 @@ coordination::GroupCounts Groups::counts() const {
 }
 
 port::Task<GroupAnswer> ask_group(Core& home, std::string group_id, coordination::Input input) {
-    const TopicView* topic = home.view->find(kOffsetsTopicName);
-    if (topic == nullptr) co_return std::unexpected(ErrorCode::kNotCoordinator);
-    const std::int32_t partition = offsets_partition_of(group_id, topic->partition_count());
-    Core& owner = home.other(topic->owner(partition));
-    co_await port::hop(home.ports.spawn, owner.id());
-    GroupAnswer answer = co_await owner.groups->ask(PartitionId(partition), std::move(input));
-    co_await port::hop(owner.ports.spawn, home.id());
+    const std::optional<Coordinator> there = coordinator_of(home, group_id);
+    if (!there) co_return std::unexpected(ErrorCode::kNotCoordinator);
+    co_await port::hop(home.ports.spawn, there->owner.id());
+    GroupAnswer answer = co_await there->owner.groups->ask(there->partition, std::move(input));
+    co_await port::hop(there->owner.ports.spawn, home.id());
     co_return answer;
+}
+
+port::Task<GroupAnswer> ask_own_group(const Request& request, std::string group_id,
+                                      coordination::Input input) {
+    Core& home = *request.core;
+    if (const auto there = coordinator_of(home, group_id)) {
+        request.affinity->visited(there->owner.id(), kGroupVisits);
+    }
+    return ask_group(home, std::move(group_id), std::move(input));
 }
 
 port::Task<ErrorCode> ensure_offsets_topic(Core& home) {

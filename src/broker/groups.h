@@ -17,6 +17,7 @@
 namespace dlog::broker {
 
 struct Core;
+struct Request;
 class View;
 
 /// Lives on one core, and has the coordinators of those partitions of __consumer_offsets that the
@@ -53,6 +54,11 @@ class Groups {
 /// lives until the answer is there.
 [[nodiscard]] port::Task<GroupAnswer> ask_group(Core& home, std::string group_id,
                                                 coordination::Input input);
+
+/// The same for a request of a member, whose connection is better off on the coordinator's core.
+/// Called before the handler first waits.
+[[nodiscard]] port::Task<GroupAnswer> ask_own_group(const Request& request, std::string group_id,
+                                                    coordination::Input input);
 
 /// Makes __consumer_offsets when it is not there yet.
 [[nodiscard]] port::Task<protocol::ErrorCode> ensure_offsets_topic(Core& home);

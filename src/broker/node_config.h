@@ -36,8 +36,8 @@ struct NodeConfig {
     std::int32_t default_replication_factor = 1;  ///< default.replication.factor
     bool delete_topic_enable = true;              ///< delete.topic.enable
 
-    std::size_t request_bytes_max = 104'857'600;  ///< socket.request.max.bytes
-    std::uint32_t connections_max = 10'000;       ///< max.connections, all cores together
+    std::size_t request_bytes_max = 104'857'600;         ///< socket.request.max.bytes
+    std::uint32_t connections_max = kNoConnectionLimit;  ///< max.connections, all cores together
     std::uint32_t connections_per_ip_max = kNoConnectionLimit;  ///< max.connections.per.ip
     /// By address: max.connections.per.ip.overrides.
     std::map<std::string, std::uint32_t, std::less<>> connections_per_ip_overrides;

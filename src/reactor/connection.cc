@@ -29,11 +29,15 @@ namespace {
 
 /// Reads shorter than this read ahead, this much at most.
 constexpr std::size_t kAheadBytes = 4096;
-/// One call's part of a file: bounds how long the loop or a pool thread is held.
-constexpr std::uint64_t kFileBytesPerCall = 512 * 1024;
+/// What one system call takes: bounds how long the loop or a pool thread is held.
+constexpr std::size_t kBytesPerCall = 256 * 1024;
 constexpr std::size_t kVectorsPerCall = 64;
-/// Steps of one connection in one turn before it lets others run.
-constexpr std::uint8_t kStepsPerTurn = 16;
+/// So many bytes cost about as much as a call without any.
+constexpr std::uint64_t kBytesPerStep = 16 * 1024;
+
+std::uint64_t cost_of(std::uint64_t size_bytes) {
+    return 1 + size_bytes / kBytesPerStep;
+}
 
 bool is_empty(const OutPart& part) {
     const auto* const buffer = std::get_if<Buffer>(&part);
@@ -73,7 +77,7 @@ bool TcpConnection::join(Loop& loop) {
     // What the socket is ready for by now comes as its first event.
     if (!loop.watch(*this, fd_, EPOLLIN | EPOLLOUT | EPOLLRDHUP)) return false;
     loop_ = &loop;
-    turn_ = 0;
+    share_ = {};
     return true;
 }
 
@@ -108,22 +112,9 @@ void TcpConnection::on_events(std::uint32_t events) {
         is_writable_ = true;
         has_seen_writable_ = true;
     }
-    const std::coroutine_handle<> reader = is_readable_ ? std::exchange(reader_, nullptr) : nullptr;
-    const std::coroutine_handle<> writer = is_writable_ ? std::exchange(writer_, nullptr) : nullptr;
-    if (reader && writer) loop_->make_ready(writer);
-    if (reader) {
-        reader.resume();
-    } else if (writer) {
-        writer.resume();
-    }
-}
-
-bool TcpConnection::is_over_budget() {
-    if (turn_ != loop_->turn_number()) {
-        turn_ = loop_->turn_number();
-        steps_in_turn_ = 0;
-    }
-    return steps_in_turn_++ >= kStepsPerTurn;
+    FairLine& line = loop_->line();
+    if (reader_ && is_readable_) line.wait(share_, std::exchange(reader_, nullptr));
+    if (writer_ && is_writable_) line.wait(share_, std::exchange(writer_, nullptr));
 }
 
 Task<NetResult<std::size_t>> TcpConnection::read(MutableBytes into) {
@@ -132,12 +123,14 @@ Task<NetResult<std::size_t>> TcpConnection::read(MutableBytes into) {
     is_reading_ = true;
     for (;;) {
         if (is_closed_) break;
-        if (is_readable_ && is_over_budget()) {
-            co_await NextTurn(*loop_);
+        if (is_readable_ && share_.must_wait()) {
+            co_await Turn{*this};
             continue;
         }
         if (is_readable_) {
-            const std::int64_t count = receive(into);
+            const std::int64_t count = receive(into.first(std::min(into.size(), kBytesPerCall)));
+            loop_->use(share_,
+                       cost_of(static_cast<std::uint64_t>(std::max<std::int64_t>(count, 0))));
             if (count < 0 && (errno == EAGAIN || errno == EINTR)) {
                 is_readable_ = errno == EINTR;
                 continue;
@@ -203,8 +196,8 @@ Task<NetResult<void>> TcpConnection::write(std::vector<OutPart> parts) {
     Cursor cursor;
     Step step = Step::kMoved;
     while (cursor.part < parts.size() && !is_closed_) {
-        if (is_writable_ && is_over_budget()) {
-            co_await NextTurn(*loop_);
+        if (is_writable_ && share_.must_wait()) {
+            co_await Turn{*this};
             continue;
         }
         if (!is_writable_) {
@@ -230,13 +223,15 @@ TcpConnection::Step TcpConnection::send_buffers(const std::vector<OutPart>& part
     std::array<iovec, kVectorsPerCall> vectors;
     std::size_t count = 0;
     std::size_t end = cursor.part;
-    for (; end < parts.size() && count < vectors.size(); ++end) {
+    std::size_t wanted = 0;
+    for (; end < parts.size() && count < vectors.size() && wanted < kBytesPerCall; ++end) {
         const auto* const buffer = std::get_if<Buffer>(&parts[end]);
         if (buffer == nullptr) break;
         const std::size_t skipped = end == cursor.part ? cursor.offset : 0;
         if (buffer->size() == skipped) continue;
-        vectors[count++] = {const_cast<std::uint8_t*>(buffer->data()) + skipped,
-                            buffer->size() - skipped};
+        const std::size_t size = std::min(buffer->size() - skipped, kBytesPerCall - wanted);
+        vectors[count++] = {const_cast<std::uint8_t*>(buffer->data()) + skipped, size};
+        wanted += size;
     }
     std::size_t sent = 0;
     if (count > 0) {
@@ -257,6 +252,7 @@ TcpConnection::Step TcpConnection::send_buffers(const std::vector<OutPart>& part
         }
         sent = static_cast<std::size_t>(result);
     }
+    loop_->use(share_, cost_of(sent));
     while (cursor.part < end) {
         const std::size_t left = std::get<Buffer>(parts[cursor.part]).size() - cursor.offset;
         if (sent < left) break;
@@ -270,10 +266,12 @@ TcpConnection::Step TcpConnection::send_buffers(const std::vector<OutPart>& part
 Task<TcpConnection::Step> TcpConnection::send_range(const FileRange* range, Cursor* cursor) {
     DLOG_ASSERT(range->file != nullptr && cursor->offset < range->length, cursor->offset);
     const std::uint64_t position = range->position + cursor->offset;
-    const std::uint64_t wanted = std::min(range->length - cursor->offset, kFileBytesPerCall);
+    const std::uint64_t wanted =
+        std::min(range->length - cursor->offset, std::uint64_t{kBytesPerCall});
     FileStep result;
     if (is_resident(os_file(range->file), position, wanted)) {
         result = send_file(fd_, *range, cursor->offset, wanted);
+        loop_->use(share_, cost_of(result.sent));
         if (result.step == Step::kWouldBlock) is_writable_ = false;
     } else {
         is_pool_sending_ = true;

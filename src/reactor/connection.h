@@ -52,6 +52,16 @@ class TcpConnection final : public port::Connection, private Pollable {
         void await_resume() const {}
     };
 
+    /// Waits for this connection's turn in the loop's line.
+    struct Turn {
+        TcpConnection& owner;
+        [[nodiscard]] bool await_ready() const { return false; }
+        void await_suspend(std::coroutine_handle<> self) const {
+            owner.loop_->line().wait(owner.share_, self);
+        }
+        void await_resume() const {}
+    };
+
     void on_events(std::uint32_t events) override;
     void on_stop() override { close(); }
     /// The result of one recv: bytes, or -1 with errno.
@@ -63,7 +73,6 @@ class TcpConnection final : public port::Connection, private Pollable {
                               std::uint64_t wanted);
     port::Task<Step> send_range(const port::FileRange* range, Cursor* cursor);
     void set_cork(bool is_corked) const;
-    [[nodiscard]] bool is_over_budget();
     void close_descriptor();
 
     Loop* loop_ = nullptr;  // null between two cores
@@ -77,8 +86,7 @@ class TcpConnection final : public port::Connection, private Pollable {
     bool is_pool_sending_ = false;
     bool has_seen_writable_ = false;
     int write_errno_ = 0;
-    std::uint8_t steps_in_turn_ = 0;
-    std::uint64_t turn_ = 0;
+    FairLine::Share share_;
     std::coroutine_handle<> reader_;
     std::coroutine_handle<> writer_;
     std::unique_ptr<std::uint8_t[]> ahead_;  // kAheadBytes when it is there

@@ -103,6 +103,7 @@ void Loop::forget_queued() {
     DLOG_ASSERT(is_finish_wanted_.load(std::memory_order_acquire));
     mailbox_.clear();
     ready_.clear();
+    line_.clear();
     outboxes_.clear();
     write_run_.reset();
 }
@@ -196,12 +197,11 @@ void Loop::submit(WorkerPool& pool, PoolJob& job) {
 }
 
 void Loop::turn() {
-    ++turn_number_;
     int event_count = 0;
     if (prepare_to_sleep()) {
         event_count = wait_for_events(clock_.next_deadline());
         polls_skipped_ = 0;
-    } else if (++polls_skipped_ > kPollsSkippedMax) {
+    } else if (++polls_skipped_ > kPollsSkippedMax || !line_.is_empty()) {
         event_count = wait_for_events(clock_.now());
         polls_skipped_ = 0;
     }
@@ -215,6 +215,7 @@ void Loop::turn() {
     dispatch(event_count);
     flush_outboxes();
     run_ready();
+    run_line();
     clock_.refresh();
     clock_.fire_due();
     flush_outboxes();
@@ -222,7 +223,8 @@ void Loop::turn() {
 }
 
 bool Loop::prepare_to_sleep() {
-    const bool may_sleep = ready_.empty() && clock_.next_deadline() > clock_.now() &&
+    const bool may_sleep = ready_.empty() && line_.is_empty() &&
+                           clock_.next_deadline() > clock_.now() &&
                            !is_finish_wanted_.load(std::memory_order_acquire);
     if (!mailbox_.take(ready_, may_sleep)) return false;
     // The mailbox has marked this loop as asleep, so whatever comes from now on wakes it.
@@ -266,6 +268,20 @@ void Loop::run_ready() {
     running_.swap(ready_);
     for (const std::coroutine_handle<> handle : running_) handle.resume();
     running_.clear();
+}
+
+void Loop::run_line() {
+    used_in_turn_ = 0;
+    std::uint64_t next_poll = kStepsPerPoll;
+    while (!line_.is_empty() && used_in_turn_ < kStepsPerTurn) {
+        if (used_in_turn_ >= next_poll) {
+            next_poll = used_in_turn_ + kStepsPerPoll;
+            dispatch(wait_for_events(clock_.now()));
+        }
+        // Each counts, also one that does nothing.
+        ++used_in_turn_;
+        line_.next().resume();
+    }
 }
 
 void Loop::stop_pollables() {

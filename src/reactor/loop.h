@@ -16,6 +16,7 @@
 #include "base/ids.h"
 #include "port/sync.h"
 #include "reactor/clock.h"
+#include "reactor/fair_line.h"
 #include "reactor/mailbox.h"
 #include "reactor/pool.h"
 
@@ -58,8 +59,9 @@ struct WriteJob {
 
 /// Owned by one core's thread, which alone calls everything that is not marked otherwise.
 /// A turn: wait for events (or for a timer, or the mailbox) and handle them, resume what became
-/// ready, fire what is due, hand this turn's messages to the other cores and its file operations to
-/// the I/O pool, each in one batch: a wake costs more than most of what it is for.
+/// ready, let some connections through, fire what is due, hand this turn's messages to the other
+/// cores and its file operations to the I/O pool, each in one batch: a wake costs more than most of
+/// what it is for.
 class Loop {
   public:
     Loop(CoreId core, LogSink& log, WorkerPool& io_pool, DrainBoard& board);
@@ -86,6 +88,12 @@ class Loop {
     void post_all(std::span<const std::coroutine_handle<>> handles);
     /// This thread: resume `handle` in the next turn.
     void make_ready(std::coroutine_handle<> handle) { ready_.push_back(handle); }
+    /// This thread: where connections wait for their turn.
+    [[nodiscard]] FairLine& line() { return line_; }
+    void use(FairLine::Share& share, std::uint64_t cost) {
+        share.use(cost);
+        used_in_turn_ += cost;
+    }
 
     /// Watches `fd` edge-triggered. False when the system has no room for it (errno says why).
     [[nodiscard]] bool watch(Pollable& pollable, int fd, std::uint32_t events);
@@ -107,8 +115,6 @@ class Loop {
     [[nodiscard]] CoreClock& clock() { return clock_; }
     [[nodiscard]] LogSink& log() { return log_; }
     [[nodiscard]] bool is_stopping() const { return is_stopping_; }
-    /// Counts turns, for budgets of work per turn.
-    [[nodiscard]] std::uint64_t turn_number() const { return turn_number_; }
     /// The loop that runs on the calling thread, or null.
     [[nodiscard]] static Loop* current();
 
@@ -119,6 +125,7 @@ class Loop {
     int wait_for_events(Instant deadline);
     void dispatch(int count);
     void run_ready();
+    void run_line();
     void stop_pollables();
     void flush_io();
     void leave_for(Loop& target, std::coroutine_handle<> handle);
@@ -127,6 +134,12 @@ class Loop {
     static constexpr int kEventsPerTurn = 256;
     /// Turns with work at hand that go by before the sockets are asked again.
     static constexpr std::uint32_t kPollsSkippedMax = 2;
+    /// Steps of connections (`FairLine`) after which the sockets are asked who else has come: about
+    /// 100 µs of small requests.
+    static constexpr std::uint64_t kStepsPerPoll = 16;
+    /// Steps after which a turn ends even when more wait: what a turn hands over goes in batches,
+    /// which are worth more the longer it is.
+    static constexpr std::uint64_t kStepsPerTurn = 128;
     static constexpr std::size_t kBlockBytes = 4096;
     static constexpr std::size_t kSpareBlocksMax = 64;
     /// So many messages go out before the turn's end: another core need not wait for a long one.
@@ -148,11 +161,12 @@ class Loop {
     JobList io_batch_;
     std::unique_ptr<WriteRun> write_run_;
     std::uint64_t outstanding_ = 0;
-    std::uint64_t turn_number_ = 0;
     std::uint32_t polls_skipped_ = 0;
     bool is_stopping_ = false;
     std::vector<std::coroutine_handle<>> ready_;
     std::vector<std::coroutine_handle<>> running_;
+    FairLine line_;
+    std::uint64_t used_in_turn_ = 0;
     port::detail::WaitLink pollables_;
     std::vector<std::unique_ptr<std::uint8_t[]>> spare_blocks_;
     int event_next_ = 0;  // the events in [next, count) of this turn are not handled yet
@@ -237,14 +251,6 @@ class BlockingWrite final : private WriteJob {
     const std::size_t size_bytes_;
     Work work_;
     std::optional<Result> result_;
-};
-
-/// `co_await NextTurn(loop)`: let everything else that is ready run first.
-struct NextTurn {
-    Loop& loop;
-    [[nodiscard]] bool await_ready() const { return false; }
-    void await_suspend(std::coroutine_handle<> self) const { loop.make_ready(self); }
-    void await_resume() const {}
 };
 
 }  // namespace dlog::reactor

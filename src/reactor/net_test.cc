@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <string>
 #include <vector>
@@ -322,7 +323,84 @@ port::Task<void> accept_without_descriptors(port::Ports* ports, WarningSink* sin
     ::close(client);
 }
 
+// ---- fair shares
+
+constexpr int kGreedy = 30;
+constexpr std::size_t kMessages = 400;
+
+/// Whose messages were answered, in order; once 1,000 are, the modest client sends its own.
+struct Answered {
+    int modest_fd = -1;
+    std::vector<int> clients;
+};
+
+port::Task<void> answer_each_byte(port::Connection* connection, int client, Answered* answered,
+                                  port::Gate::Hold) {
+    std::uint8_t byte = 0;
+    for (;;) {
+        const auto count = co_await connection->read({&byte, 1});
+        if (!count || *count == 0) co_return;
+        std::vector<port::OutPart> parts;
+        parts.emplace_back(Buffer::copy_of(ByteView(&byte, 1)));
+        if (!co_await connection->write(std::move(parts))) co_return;
+        answered->clients.push_back(client);
+        if (answered->clients.size() == 1000)
+            DLOG_ASSERT(::send(answered->modest_fd, "m", 1, 0) == 1);
+    }
+}
+
+port::Task<void> serve_greedy_and_modest(port::Ports* ports, Answered* answered) {
+    auto listener = co_await ports->net.listen({.host = "127.0.0.1", .port = 0});
+    DLOG_ASSERT(listener.has_value());
+    const std::string messages(kMessages, 'g');
+    std::vector<int> clients;
+    std::vector<port::ConnectionPtr> servers;
+    port::Gate gate;
+    for (int i = 0; i <= kGreedy; ++i) {
+        clients.push_back(connect_raw((*listener)->endpoint().port));
+        auto server = co_await (*listener)->accept();
+        DLOG_ASSERT(server.has_value());
+        servers.push_back(*std::move(server));
+    }
+    answered->modest_fd = clients[0];
+    for (int i = 1; i <= kGreedy; ++i) {
+        const ssize_t sent =
+            ::send(clients[static_cast<std::size_t>(i)], messages.data(), messages.size(), 0);
+        DLOG_ASSERT(sent == static_cast<ssize_t>(messages.size()));
+    }
+    for (int i = 0; i <= kGreedy; ++i) {
+        ports->spawn.spawn(answer_each_byte(servers[static_cast<std::size_t>(i)].get(), i, answered,
+                                            gate.enter()));
+    }
+    while (answered->clients.size() < kGreedy * kMessages + 1) {
+        co_await port::yield(ports->spawn);
+    }
+    for (const int fd : clients) ::close(fd);
+    co_await drain(&gate);
+}
+
 }  // namespace
+
+TEST_CASE("a connection that asks little is answered before those that ask all the time") {
+    Answered answered;
+    Reactor reactor({.core_count = 1});
+    reactor.run_and_wait(
+        CoreId(0), [&](port::Ports& ports) { return serve_greedy_and_modest(&ports, &answered); });
+    const auto modest = std::find(answered.clients.begin(), answered.clients.end(), 0);
+    REQUIRE(modest != answered.clients.end());
+    // The rest of one turn; all the others' turns would be hundreds of messages.
+    CHECK(modest - answered.clients.begin() < 1000 + 2 * kGreedy);
+    // And those share evenly: when half of all is answered, half of each is.
+    std::vector<int> count(kGreedy + 1);
+    for (std::size_t i = 0; i < kGreedy * kMessages / 2; ++i) {
+        ++count[static_cast<std::size_t>(answered.clients[i])];
+    }
+    for (int i = 1; i <= kGreedy; ++i) {
+        CAPTURE(i);
+        CHECK(count[static_cast<std::size_t>(i)] >= static_cast<int>(kMessages / 2) - 50);
+        CHECK(count[static_cast<std::size_t>(i)] <= static_cast<int>(kMessages / 2) + 50);
+    }
+}
 
 TEST_CASE("two cores share an endpoint, take turns and echo many connections") {
     const std::size_t descriptors_before = open_descriptor_count();

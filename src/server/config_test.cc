@@ -7,7 +7,9 @@
 #include <cstdlib>
 
 #include "server/config_keys.h"
+#include "server/node_config.h"
 
+using namespace dlog;
 using namespace dlog::server;
 
 namespace {
@@ -141,4 +143,28 @@ TEST_CASE("sizes are read with their units") {
     CHECK_FALSE(parse_bytes("3 miles").has_value());
     CHECK_FALSE(parse_bytes("9999999TiB").has_value());
     CHECK_FALSE(parse_bytes("").has_value());
+}
+
+TEST_CASE("connections and segment files fit into the descriptors that the process may have") {
+    broker::NodeConfig node;
+    node.connections_max = 1000;
+    node.open_files_max = 100;
+    CHECK(!fit_into_descriptors(node, 2000, 2));
+    CHECK(node.connections_max == 1000);
+    CHECK(node.open_files_max == 100);
+
+    broker::NodeConfig unlimited;
+    CHECK(fit_into_descriptors(unlimited, 20'000, 2));
+    CHECK(unlimited.connections_max == 15'000);
+    CHECK(unlimited.open_files_max == (5000 - 64) / 2);
+
+    broker::NodeConfig few;
+    CHECK(fit_into_descriptors(few, 4, 8));
+    CHECK(few.connections_max == 3);
+    CHECK(few.open_files_max == 16);
+
+    broker::NodeConfig many;
+    many.connections_max = 100'000;
+    CHECK(!fit_into_descriptors(many, 1 << 20, 16));
+    CHECK(many.connections_max == 100'000);
 }

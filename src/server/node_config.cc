@@ -1,5 +1,7 @@
 #include "server/node_config.h"
 
+#include <algorithm>
+
 #include "base/assert.h"
 #include "base/result.h"
 #include "broker/broker_config.h"
@@ -65,6 +67,23 @@ ConfigResult<broker::NodeConfig> make_node_config(const Config& config) {
         return unexpected(ConfigError{std::move(applied).error()});
     }
     return node;
+}
+
+bool fit_into_descriptors(broker::NodeConfig& node, std::uint64_t descriptors,
+                          std::uint32_t core_count) {
+    DLOG_ASSERT(core_count > 0);
+    // Loops, listeners, the log and files that are open for a moment.
+    constexpr std::uint64_t kOwn = 64;
+    constexpr std::uint64_t kFilesMin = 16;
+    const std::uint64_t files = std::uint64_t{node.open_files_max} * core_count;
+    if (node.connections_max + files + kOwn <= descriptors) return false;
+    const std::uint64_t connections = std::max<std::uint64_t>(descriptors - descriptors / 4, 1);
+    const std::uint64_t rest = std::max(descriptors / 4, kOwn) - kOwn;
+    node.connections_max =
+        static_cast<std::uint32_t>(std::min<std::uint64_t>(node.connections_max, connections));
+    node.open_files_max =
+        std::min<std::uint64_t>(node.open_files_max, std::max(rest / core_count, kFilesMin));
+    return true;
 }
 
 }  // namespace dlog::server

@@ -1,5 +1,6 @@
 #include "server/serve.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
 #include <signal.h>
@@ -33,13 +34,39 @@ namespace {
 
 constexpr std::string_view kLockFile = "/lock";
 
+/// Below this a node that serves many partitions or clients runs out of descriptors.
+constexpr std::uint64_t kFewDescriptors = 16'384;
+
 /// Segments and connections each take a file descriptor; the usual soft limit of 1024 is for
-/// programs that use select(2). The hard limit is the operator's word.
-void raise_file_limit() {
+/// programs that use select(2). The hard limit is the operator's word. Returns it.
+std::uint64_t raise_file_limit() {
     rlimit limit{};
-    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-    limit.rlim_cur = limit.rlim_max;
-    static_cast<void>(::setrlimit(RLIMIT_NOFILE, &limit));
+    const int status = ::getrlimit(RLIMIT_NOFILE, &limit);
+    DLOG_ASSERT(status == 0, errno);
+    const rlim_t before = std::exchange(limit.rlim_cur, limit.rlim_max);
+    return ::setrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_max : before;
+}
+
+/// Says what the process's limit of descriptors leaves for connections and files.
+void fit_into_file_limit(broker::NodeConfig& node, const Config& config, std::uint32_t core_count,
+                         LogSink& log) {
+    const std::uint64_t descriptors = raise_file_limit();
+    if (!fit_into_descriptors(node, descriptors, core_count)) return;
+    const bool is_short = config.source("max.connections") != ConfigSource::kDefault ||
+                          config.source("open.files.max") != ConfigSource::kDefault ||
+                          descriptors < kFewDescriptors;
+    const std::initializer_list<LogField> fields = {
+        {"descriptors", descriptors},
+        {"connections", node.connections_max},
+        {"segment_files_of_a_core", node.open_files_max}};
+    if (is_short) {
+        log.warn(
+            "too few open files for the settings: raise the hard limit (ulimit -Hn, or "
+            "LimitNOFILE of systemd)",
+            fields);
+    } else {
+        log.info("the limit of open files bounds connections and segment files", fields);
+    }
 }
 
 /// Request frames come and go by the megabyte. By default glibc gives their pages back to the
@@ -217,9 +244,9 @@ ServeOutcome serve(const Config& config) {
         config.text("log.format") == "json" ? LogFormat::kJson : LogFormat::kText;
     FileLogSink log(STDERR_FILENO, format, level_of(config.text("log.level")));
     for (const std::string& warning : config.warnings) log.warn(warning);
-    raise_file_limit();
     keep_freed_memory();
     Running running(config, log);
+    fit_into_file_limit(*node_config, config, running.reactor.core_count(), log);
     handle_signals(running);
     running.reactor.run_and_wait(CoreId{0}, [&](port::Ports&) {
         return start_on_core(&running, *std::move(node_config), config.text("http"), began);

@@ -107,7 +107,7 @@ class Kafka:
         with (self.folder / "server.log").open("ab") as log:
             command = self.java(self.heap, "kafka.Kafka", str(self.folder / "server.properties"))
             self.process = subprocess.Popen(
-                command, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+                command, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log, process_group=0
             )
 
     def wait(self, wait_s: float = 90) -> None:

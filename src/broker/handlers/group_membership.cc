@@ -39,8 +39,8 @@ port::Task<Response> handle_join_group(Request request) {
     const auto body = decode_request<protocol::JoinGroupRequest>(request);
     if (!body) co_return undecodable(request, body.error());
     const std::string host = host_of(request.peer);
-    GroupAnswer reply = co_await ask_group(
-        *request.core, body->group_id,
+    GroupAnswer reply = co_await ask_own_group(
+        request, body->group_id,
         coordination::Join{.caller = {.client_id = request.client_id, .host = host},
                            .version = request.version,
                            .request = *body});
@@ -56,7 +56,7 @@ port::Task<Response> handle_sync_group(Request request) {
     const auto body = decode_request<protocol::SyncGroupRequest>(request);
     if (!body) co_return undecodable(request, body.error());
     GroupAnswer reply =
-        co_await ask_group(*request.core, body->group_id, coordination::Sync{.request = *body});
+        co_await ask_own_group(request, body->group_id, coordination::Sync{.request = *body});
     co_return answer<protocol::SyncGroupResponse>(request, reply);
 }
 
@@ -64,7 +64,7 @@ port::Task<Response> handle_heartbeat(Request request) {
     const auto body = decode_request<protocol::HeartbeatRequest>(request);
     if (!body) co_return undecodable(request, body.error());
     GroupAnswer reply =
-        co_await ask_group(*request.core, body->group_id, coordination::Beat{.request = *body});
+        co_await ask_own_group(request, body->group_id, coordination::Beat{.request = *body});
     co_return answer<protocol::HeartbeatResponse>(request, reply);
 }
 
@@ -74,7 +74,7 @@ port::Task<Response> handle_leave_group(Request request) {
     const bool is_of_one = request.version < kFirstLeaveOfMany;
     if (is_of_one) body->members.push_back({.member_id = std::move(body->member_id)});
     GroupAnswer reply =
-        co_await ask_group(*request.core, body->group_id, coordination::Leave{.request = *body});
+        co_await ask_own_group(request, body->group_id, coordination::Leave{.request = *body});
     if (reply && is_of_one) {
         auto& message = std::get<protocol::LeaveGroupResponse>(reply->message);
         if (message.error_code == protocol::ErrorCode::kNone && !message.members.empty()) {
@@ -89,8 +89,8 @@ port::Task<Response> handle_consumer_group_heartbeat(Request request) {
     const auto body = decode_request<protocol::ConsumerGroupHeartbeatRequest>(request);
     if (!body) co_return undecodable(request, body.error());
     const std::string host = host_of(request.peer);
-    GroupAnswer reply = co_await ask_group(
-        *request.core, body->group_id,
+    GroupAnswer reply = co_await ask_own_group(
+        request, body->group_id,
         coordination::ConsumerBeat{.caller = {.client_id = request.client_id, .host = host},
                                    .request = *body});
     co_return answer<protocol::ConsumerGroupHeartbeatResponse>(request, reply);

@@ -90,8 +90,8 @@ port::Task<Response> handle_offset_commit(Request request) {
     Sorted sorted = sort_out(*core.view, *body, request.version >= kFirstVersionWithIds);
     // A request without topics asks whether the member is one: the group answers that too.
     if (!sorted.known.topics.empty() || body->topics.empty()) {
-        const GroupAnswer reply = co_await ask_group(
-            core, body->group_id,
+        const GroupAnswer reply = co_await ask_own_group(
+            request, body->group_id,
             coordination::Commit{.request = sorted.known, .version = request.version});
         if (reply) {
             merge(sorted.response, std::get<OffsetCommitResponse>(reply->message));
