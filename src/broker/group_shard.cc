@@ -152,11 +152,14 @@ void GroupShard::take(Effects effects) {
 }
 
 std::vector<Effects> GroupShard::next_decisions() {
+    // Only one that no batch holds may be torn by a crash.
+    const std::size_t bytes_max =
+        std::min(kBatchBytesAim, static_cast<std::size_t>(log_->config().segment_bytes));
     std::vector<Effects> decisions;
-    std::size_t bytes = 0;
+    std::size_t bytes = record::kBatchHeaderSize;
     while (!decided_.empty()) {
         for (const GroupRecord& one : decided_.front().records) bytes += bytes_of(one);
-        if (!decisions.empty() && bytes > kBatchBytesAim) break;
+        if (!decisions.empty() && bytes > bytes_max) break;
         decisions.push_back(std::move(decided_.front()));
         decided_.pop_front();
     }

@@ -310,5 +310,57 @@ TEST_CASE("what is decided at once may be more than a batch holds") {
     cluster.run(find_no_group);
 }
 
+constexpr std::int32_t kCommittedAtOnce = 5;
+
+Task<void> commit_alone(port::Ports& ports, std::string group, int& acknowledged) {
+    Wire wire{.ports = ports};
+    CHECK(co_await testing::connect(wire));
+    auto commit = commit_request(group, "t", 0, 7);
+    for (std::int32_t partition = 1; partition < kCommittedAtOnce; ++partition) {
+        commit.topics.at(0).partitions.push_back(
+            {.partition_index = partition, .committed_offset = 7, .committed_metadata = ""});
+    }
+    const auto reply = co_await call(wire, 9, std::move(commit));
+    for (const auto& one : reply.message.topics.at(0).partitions) {
+        CHECK(one.error_code == ErrorCode::kNone);
+    }
+    ++acknowledged;
+}
+
+Task<void> commit_many_at_once(Wire& wire) {
+    constexpr int kGroups = 60;
+    co_await create_topic(wire, "t", kCommittedAtOnce);
+    co_await create_topic(wire, "__consumer_offsets", 1,
+                          {{"cleanup.policy", "compact"}, {"internal.segment.bytes", "1000"}});
+    CHECK(co_await committed(wire, "g", "t", 0) == -1);
+    int acknowledged = 0;
+    for (int i = 0; i < kGroups; ++i) {
+        wire.ports.spawn.spawn(
+            commit_alone(wire.ports, "group-" + std::to_string(i), acknowledged));
+    }
+    while (acknowledged < kGroups) {
+        co_await port::sleep_for(wire.ports.clock, milliseconds(10));
+    }
+    std::int64_t offset = 0;
+    while (offset < std::int64_t{kGroups} * kCommittedAtOnce) {
+        const auto reply =
+            co_await call(wire, 12, testing::fetch_request("__consumer_offsets", 0, offset));
+        record::BatchSplitter batches(
+            reply.message.responses.at(0).partitions.at(0).records.view());
+        const std::int64_t before = offset;
+        for (auto batch = batches.next(); batch && *batch; batch = batches.next()) {
+            CHECK((*batch)->header.record_count % kCommittedAtOnce == 0);
+            offset = (*batch)->header.next_offset().value;
+        }
+        REQUIRE(offset > before);
+    }
+}
+
+TEST_CASE("what is decided at once is in one batch, however many decisions wait for a write") {
+    Cluster cluster(6, quick_groups());
+    cluster.host.disk().options.sync = {milliseconds(20), milliseconds(30)};
+    cluster.run(commit_many_at_once);
+}
+
 }  // namespace
 }  // namespace dlog::broker

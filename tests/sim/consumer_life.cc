@@ -94,6 +94,7 @@ Task<bool> beat(Member& self) {
     }
     if (is_full) self.must_report = false;
     self.generation = answer.member_epoch;
+    self.groups.is_of(self.plan.group, true);
     const bool hears_late =
         self.clients.canary == Canary::kEpochsGoBack && self.random.chance(1, 100);
     self.groups.has_epoch(self.plan.group, self.id, self.generation - (hears_late ? 1 : 0));

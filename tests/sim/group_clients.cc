@@ -143,7 +143,9 @@ Task<bool> join(Member& self) {
     if (!look_at(self, joined.error_code, "a join")) co_return false;
     self.id = joined.member_id;
     self.generation = joined.generation_id;
-    self.groups.has_epoch(self.plan.group, self.id, self.generation);
+    const bool is_consumer_group = joined.leader.empty();
+    self.groups.is_of(self.plan.group, is_consumer_group);
+    if (is_consumer_group) self.groups.has_epoch(self.plan.group, self.id, self.generation);
     self.followers.clear();
     if (joined.leader == self.id && !joined.skip_assignment) {
         for (const auto& member : joined.members) self.followers.push_back(member.member_id);

@@ -59,6 +59,12 @@ void GroupHistory::has_epoch(const std::string& group, const std::string& member
     last = epoch;
 }
 
+void GroupHistory::is_of(const std::string& group, bool is_consumer_group) {
+    const auto [known, is_new] = is_consumer_group_.emplace(group, is_consumer_group);
+    if (!is_new && known->second != is_consumer_group) ++migrations_;
+    known->second = is_consumer_group;
+}
+
 void GroupHistory::acknowledged(const std::string& group, std::int32_t partition,
                                 std::int64_t offset) {
     std::int64_t& highest = acknowledged_.try_emplace({group, partition}, -1).first->second;

@@ -6,7 +6,8 @@
 ///    gave it until the member begins to tell that it gave it up, learns that it is none any more,
 ///    or has not been heard for so long that the coordinator may have put it out.
 /// 3. What a group is told to have committed is never below what it was acknowledged before.
-/// 4. A member's epoch (in a classic group: its generation) never goes back.
+/// 4. A member's epoch in a consumer group never goes back. (The generation of a classic group may:
+///    it is on the disk only when its leader has assigned it.)
 #pragma once
 
 #include <cstdint>
@@ -45,6 +46,10 @@ class GroupHistory {
     void fetched(const std::string& group, std::int32_t partition, std::int64_t offset,
                  std::int64_t floor);
     [[nodiscard]] std::uint64_t commits() const { return commits_; }
+    /// A member learned which protocol the group is of: no classic member leads a consumer group.
+    void is_of(const std::string& group, bool is_consumer_group);
+    /// How often one was found to be of the other protocol.
+    [[nodiscard]] std::uint64_t migrations() const { return migrations_; }
 
   private:
     using GroupPartition = std::pair<std::string, std::int32_t>;
@@ -55,6 +60,8 @@ class GroupHistory {
     std::map<std::pair<std::string, std::string>, std::int32_t> epochs_;
     std::map<GroupPartition, std::int64_t> acknowledged_;
     std::set<std::string> settled_;
+    std::map<std::string, bool> is_consumer_group_;
+    std::uint64_t migrations_ = 0;
     std::uint64_t commits_ = 0;
 };
 

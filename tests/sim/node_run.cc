@@ -215,6 +215,8 @@ class NodeLevel final : public Level {
         return {};
     }
 
+    [[nodiscard]] const GroupHistory& groups() const { return groups_; }
+
   private:
     [[nodiscard]] port::Spawn& client_spawn() { return client_host_->ports().spawn; }
 
@@ -250,7 +252,7 @@ class NodeLevel final : public Level {
     /// The groups' own topic, in segments so small that compaction has to do with them.
     static Task<void> make_small_offsets_topic(Clients& clients, std::uint64_t seed) {
         Random random(seed);
-        const std::string segment_bytes = std::to_string(random.between(2000, 6000));
+        const std::string segment_bytes = std::to_string(random.between(4000, 8000));
         co_await make_topic(clients, {.name = "__consumer_offsets",
                                       .partitions = static_cast<std::int32_t>(random.between(1, 3)),
                                       .configs = {{"cleanup.policy", "compact"},
@@ -281,7 +283,8 @@ class NodeLevel final : public Level {
         for (const GroupKind kind :
              {GroupKind::kClassic, GroupKind::kConsumer, GroupKind::kMixed}) {
             if (!random.chance(1, 3)) continue;
-            const std::string name = "g" + std::to_string(random.below(1000));
+            const std::string name =
+                "cnm"[static_cast<int>(kind)] + std::to_string(random.below(1000));
             GroupPlan plan{.group = name,
                            .kind = kind,
                            .topic = "shared-" + name,
@@ -303,7 +306,10 @@ class NodeLevel final : public Level {
 RunResult run_node(const RunOptions& options) {
     NodeLevel level(options);
     FaultRun run(options, level);
-    return run.run();
+    RunResult result = run.run();
+    result.commits = level.groups().commits();
+    result.migrations = level.groups().migrations();
+    return result;
 }
 
 }  // namespace dlog::simtest

@@ -36,6 +36,8 @@ struct RunResult {
     std::uint64_t crashes = 0;
     std::uint64_t corrupt_refusals = 0;
     std::uint64_t compacted_records = 0;  ///< removed by compaction
+    std::uint64_t commits = 0;            ///< of groups
+    std::uint64_t migrations = 0;         ///< of groups, from one protocol to the other
 };
 
 /// One core's partitions alone: replication and storage without broker and network.

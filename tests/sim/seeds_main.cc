@@ -58,6 +58,8 @@ struct Totals {
     std::uint64_t crashes = 0;
     std::uint64_t refusals = 0;
     std::uint64_t compacted = 0;
+    std::uint64_t commits = 0;
+    std::uint64_t migrations = 0;
 };
 
 void report(const Arguments& arguments, std::uint64_t seed, const RunResult& result) {
@@ -90,6 +92,8 @@ void run_seed(const Arguments& arguments, std::uint64_t seed, Totals& totals) {
     totals.crashes += result.crashes;
     totals.refusals += result.corrupt_refusals;
     totals.compacted += result.compacted_records;
+    totals.commits += result.commits;
+    totals.migrations += result.migrations;
     if (result.failures.empty()) {
         if (arguments.is_single) {
             std::printf("seed %llu: no failure, %llu effects, hash %016llx\n",
@@ -127,6 +131,8 @@ bool collect(int pipe_end, pid_t child, Totals& sum) {
         sum.crashes += totals.crashes;
         sum.refusals += totals.refusals;
         sum.compacted += totals.compacted;
+        sum.commits += totals.commits;
+        sum.migrations += totals.migrations;
     }
     return is_whole && WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
@@ -158,13 +164,17 @@ int run_all(const Arguments& arguments) {
     }
     std::printf(
         "level %s: %llu seeds, %llu failed; %llu records acknowledged, %llu read, %llu crashes, "
-        "%llu reads refused as damaged, %llu records compacted away\n",
+        "%llu reads refused as damaged, %llu records compacted away, %llu commits of groups, %llu "
+        "changes of a "
+        "group's protocol\n",
         arguments.level.c_str(), static_cast<unsigned long long>(arguments.seed_count),
         static_cast<unsigned long long>(sum.failed_seeds),
         static_cast<unsigned long long>(sum.acknowledged),
         static_cast<unsigned long long>(sum.seen), static_cast<unsigned long long>(sum.crashes),
         static_cast<unsigned long long>(sum.refusals),
-        static_cast<unsigned long long>(sum.compacted));
+        static_cast<unsigned long long>(sum.compacted),
+        static_cast<unsigned long long>(sum.commits),
+        static_cast<unsigned long long>(sum.migrations));
     if (arguments.expects_failure) {
         const bool is_caught = has_crashed || sum.failed_seeds > 0;
         std::printf("%s\n", is_caught ? "the canary was caught" : "THE CANARY WAS NOT CAUGHT");
