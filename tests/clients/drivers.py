@@ -3,11 +3,14 @@
 A record is written as key "k<i>", value "v<i>" to partition 0, and read back as (offset, key, value).
 """
 
+import contextlib
+import fcntl
 import pathlib
 import shutil
 import subprocess
 import threading
 import time
+from collections.abc import Iterator
 
 import confluent_kafka
 import confluent_kafka.admin
@@ -44,6 +47,14 @@ def soon(condition) -> bool:
             return False
         time.sleep(0.05)
     return True
+
+
+@contextlib.contextmanager
+def built_by_one(name: str) -> Iterator[None]:
+    """Of the processes that test at the same time."""
+    with (CACHE / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def is_newer(target: pathlib.Path, *sources: pathlib.Path) -> bool:
@@ -96,8 +107,9 @@ class Java(Program):
 
     def command(self) -> list[str]:
         jars, classes, source = CACHE / "jars/clients", CACHE / "probe-java", HERE / "java/Probe.java"
-        if not is_newer(classes / "Probe.class", source):
-            run(["javac", "-d", str(classes), "-cp", f"{jars}/*", str(source)])
+        with built_by_one("probe-java"):
+            if not is_newer(classes / "Probe.class", source):
+                run(["javac", "-d", str(classes), "-cp", f"{jars}/*", str(source)])
         options = ["-Xmx256m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]
         return ["java", *options, "-cp", f"{classes}:{jars}/*", "Probe"]
 
@@ -108,10 +120,11 @@ class Go(Program):
 
     def command(self) -> list[str]:
         program, folder = CACHE / "probe-go", HERE / "go"
-        if not is_newer(program, *folder.iterdir()):
-            fallback = CACHE.parent / ".venv/bin/go"
-            go = str(fallback) if fallback.exists() else shutil.which("go")
-            subprocess.run([go, "build", "-o", str(program), "."], cwd=folder, check=True, timeout=600)
+        with built_by_one("probe-go"):
+            if not is_newer(program, *folder.iterdir()):
+                fallback = CACHE.parent / ".venv/bin/go"
+                go = str(fallback) if fallback.exists() else shutil.which("go")
+                subprocess.run([go, "build", "-o", str(program), "."], cwd=folder, check=True, timeout=600)
         return [str(program), self.client]
 
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import xml.etree.ElementTree
+from collections.abc import Iterable
 
 from outcome import Outcome
 
@@ -117,9 +118,9 @@ def doctests(preset: str, only: list[str] | None = None) -> Outcome:
         return sum(pool.map(one, paths), Outcome())
 
 
-def pytest(folder: str, *arguments: str) -> Outcome:
-    """A folder of pytest tests. A test that skips itself counts as failed."""
-    report = LOGS / f"{folder.replace('/', '-')}.xml"
+def pytest(folder: str, *arguments: str, name: str = "") -> Outcome:
+    """A folder of pytest tests. A test that skips itself counts as failed. `name` tells two runs of a folder apart."""
+    report = LOGS / f"{folder.replace('/', '-')}{name}.xml"
     report.unlink(missing_ok=True)
     command = [sys.executable, "-m", "pytest", "-q", "--no-header", "-p", "no:cacheprovider", f"--junitxml={report}"]
     code, output = execute([*command, *arguments, folder], 1500, DLOG_BUILD=str(BUILD))
@@ -137,6 +138,17 @@ def pytest(folder: str, *arguments: str) -> Outcome:
     if outcome.failed:
         show(output, 80)
     return outcome
+
+
+def pytest_in_two(folder: str, *apart: str) -> Outcome:
+    """The folder's files that are named, and beside them the others: their tests wait more than they work."""
+    others = [path.name for path in sorted((ROOT / folder).glob("*_test.py")) if path.name not in apart]
+
+    def one(name: str, ignored: Iterable[str]) -> Outcome:
+        return pytest(folder, *(f"--ignore={folder}/{file}" for file in ignored), name=name)
+
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        return sum(pool.map(one, ("-1", "-2"), (others, apart)), Outcome())
 
 
 SEEDS = re.compile(r"^level (\w+): (\d+) seeds, (\d+) failed", re.MULTILINE)

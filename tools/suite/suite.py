@@ -48,7 +48,7 @@ def run() -> Outcome:
 @group
 def clients() -> Outcome:
     """real clients against the real binary"""
-    return programs.pytest("tests/clients")
+    return programs.pytest_in_two("tests/clients", "cpp_client_test.py", "cluster_test.py")
 
 
 @group
