@@ -446,6 +446,7 @@ Command quota_set() {
             "  producer_byte_rate        bytes a second of Produce requests\n"
             "  consumer_byte_rate        bytes a second of fetched records\n"
             "  request_percentage        time of requests, in percent of one core\n"
+            "  controller_mutation_rate  partitions made and deleted a second\n"
             "  connection_creation_rate  new connections a second, of an --ip\n"
             "The most specific one holds: of the user and client id together, of the user, of the "
             "client id.\nClients do not authenticate yet: their user is ANONYMOUS.",

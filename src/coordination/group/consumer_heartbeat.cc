@@ -220,6 +220,11 @@ auto ConsumerGroups::stay(Step& step, const ConsumerBeat& beat)
     -> std::expected<Response, Refusal> {
     const Request& request = beat.request;
     DLOG_TRY_ASSIGN(ConsumerMember * member, admit(step.settings, find(request.group_id), request));
+    const auto& pattern = request.subscribed_topic_regex;
+    if (pattern && !pattern->empty() && !matching_topics(*pattern, step.now.topics)) {
+        return refuse(ErrorCode::kInvalidRegularExpression,
+                      "SubscribedTopicRegex takes too long to match the topics that there are.");
+    }
     ConsumerGroup& group = get(request.group_id);
     update_epoch(step, group, update_member(step, group, beat, member));
     if (group.epoch != group.target_epoch) assign(step, group);

@@ -116,7 +116,11 @@ bool ConsumerGroups::match_patterns(Step& step, ConsumerGroup& group) {
         const std::string pattern(view);
         const auto known = group.patterns.find(pattern);
         if (known != group.patterns.end() && !is_due) continue;
-        auto topics = matching_topics(pattern, step.now.topics);
+        const bool is_known = known != group.patterns.end();
+        auto matched = matching_topics(pattern, step.now.topics);
+        // One that takes too long for the topics as they have become keeps what it had.
+        if (!matched && is_known) continue;
+        auto topics = std::move(matched).value_or(std::vector<std::string>());
         if (known != group.patterns.end() && known->second == topics) continue;
         group.patterns.insert_or_assign(pattern, std::move(topics));
         step.effects.records.push_back(group.pattern_record(pattern, step.now, step.settings));

@@ -3,16 +3,27 @@
 #include <re2/re2.h>
 
 #include <cstdint>
+#include <optional>
 
 namespace dlog::coordination {
 
 namespace {
 
-/// For a compiled expression and for what RE2 keeps while it matches. With much less RE2 falls back
-/// on its slow way for expressions that are not even large.
-constexpr std::int64_t kPatternMemoryMax = 8 << 20;
-/// In instructions of RE2. In the worst case a letter of a name costs a step through all of them.
+/// For a compiled expression and for what RE2 learns while it matches. An expression that needs
+/// more than this meets something new at every letter, which costs up to kPatternSizeMax steps each
+/// time.
+constexpr std::int64_t kPatternMemoryMax = 2 << 20;
+/// In instructions of RE2.
 constexpr int kPatternSizeMax = 1'024;
+
+/// How often RE2 had to forget on this thread what it had learnt, or to go its slow way.
+thread_local int setbacks = 0;
+
+void count_setbacks() {
+    re2::hooks::SetDFAStateCacheResetHook(
+        [](const re2::hooks::DFAStateCacheReset&) { ++setbacks; });
+    re2::hooks::SetDFASearchFailureHook([](const re2::hooks::DFASearchFailure&) { ++setbacks; });
+}
 
 class Compiled {
   public:
@@ -49,13 +60,17 @@ std::expected<void, std::string> check_pattern(std::string_view pattern) {
     return {};
 }
 
-std::vector<std::string> matching_topics(std::string_view pattern, const Topics& topics) {
-    std::vector<std::string> result;
-    if (pattern.size() > kPatternBytesMax) return result;
+std::optional<std::vector<std::string>> matching_topics(std::string_view pattern,
+                                                        const Topics& topics) {
+    if (pattern.size() > kPatternBytesMax) return std::nullopt;
     const Compiled compiled(pattern);
-    if (compiled.is_too_large() || !compiled.re2().ok()) return result;
+    if (compiled.is_too_large() || !compiled.re2().ok()) return std::nullopt;
+    [[maybe_unused]] static const bool kIsCounted = (count_setbacks(), true);
+    setbacks = 0;
+    std::vector<std::string> result;
     for (const Topics::Topic& topic : topics.all()) {
         if (re2::RE2::FullMatch(topic.name, compiled.re2())) result.emplace_back(topic.name);
+        if (setbacks > 0) return std::nullopt;
     }
     return result;
 }

@@ -1,7 +1,9 @@
 /// Regular expressions over the names of topics (KIP-848): RE2's syntax, as in Kafka.
 #pragma once
 
+#include <cstddef>
 #include <expected>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -17,9 +19,10 @@ inline constexpr std::size_t kPatternBytesMax = 4'096;
 /// would take too much memory or time.
 [[nodiscard]] std::expected<void, std::string> check_pattern(std::string_view pattern);
 
-/// Names of all topics that it matches from end to end, internal ones too, ascending. None when it
-/// cannot be used.
-[[nodiscard]] std::vector<std::string> matching_topics(std::string_view pattern,
-                                                       const Topics& topics);
+/// Names of all topics that it matches from end to end, internal ones too, ascending. Nothing when
+/// it cannot be used, or would take too long for these topics: it is given up after some
+/// milliseconds.
+[[nodiscard]] std::optional<std::vector<std::string>> matching_topics(std::string_view pattern,
+                                                                      const Topics& topics);
 
 }  // namespace dlog::coordination

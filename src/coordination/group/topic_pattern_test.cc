@@ -4,8 +4,10 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "base/random.h"
 #include "coordination/group/consumer_harness.h"
 
 namespace dlog::coordination::test {
@@ -20,7 +22,7 @@ Names matched(std::string_view pattern, const Names& names) {
     for (const std::string& name : names) {
         topics.topics.push_back({.id = {9, topics.topics.size()}, .name = name});
     }
-    return matching_topics(pattern, topics);
+    return matching_topics(pattern, topics).value_or(Names{"(refused)"});
 }
 
 /// The topics of which it holds something.
@@ -57,7 +59,7 @@ TEST_CASE("a pattern matches names from end to end") {
     CHECK(matched("(?i)ORDERS", names) == Names{"orders"});
     CHECK(matched(".*", names) == names);
     CHECK(matched("", names).empty());
-    CHECK(matched("(", names).empty());
+    CHECK(matched("(", names) == Names{"(refused)"});
 }
 
 TEST_CASE("a pattern that is none, or would cost too much, is refused in words") {
@@ -70,8 +72,37 @@ TEST_CASE("a pattern that is none, or would cost too much, is refused in words")
     CHECK(check_pattern("((.?){500}(.?){400})").error() == "it would be too large when compiled");
     const auto long_one = check_pattern(std::string(100'000, 'a'));
     CHECK(long_one.error() == "it has 100000 bytes and may have at most 4096");
-    CHECK(matched("((.?){500}(.?){400})", {"orders"}).empty());
-    CHECK(matched(std::string(100'000, 'a'), {"orders"}).empty());
+    CHECK(matched("((.?){500}(.?){400})", {"orders"}) == Names{"(refused)"});
+    CHECK(matched(std::string(100'000, 'a'), {"orders"}) == Names{"(refused)"});
+}
+
+TEST_CASE("a pattern that meets something new at every letter is given up, and refused as such") {
+    World world;
+    Random random(1);
+    std::vector<std::string> names;
+    for (std::uint64_t number = 0; number < 2'000; ++number) {
+        std::string& name = names.emplace_back(std::to_string(number) + "-");
+        while (name.size() < 200) name += random.chance(1, 2) ? 'a' : 'b';
+    }
+    for (const std::string& name : names) add_topic(world, 100 + world.topics.changes, name);
+    Consumer a{.id = "a", .topics = {"none"}, .pattern = "(.*a.{20}|.*b.{19})"};
+    const auto refused = send(world, a.full());
+    CHECK(refused.error_code == ErrorCode::kInvalidRegularExpression);
+    CHECK(refused.error_message->contains("too long to match"));
+    CHECK(describe_consumers(world).error_code == ErrorCode::kGroupIdNotFound);
+
+    // With few topics it is one like any other, and with more it keeps what it had.
+    const std::vector<Topics::Topic> many = std::exchange(world.topics.topics, {});
+    add_topic(world, 50, "0123456789012345678901234a");
+    a.pattern = ".*4a|" + *a.pattern;
+    CHECK(a.beat(world) == ErrorCode::kNone);
+    CHECK(a.holding.size() == 2);
+    world.topics.topics.insert(world.topics.topics.end(), many.begin(), many.end());
+    ++world.topics.changes;
+    world.advance(seconds(10));
+    CHECK_FALSE(send(world, a.brief()).assignment.has_value());
+    // Others do not suffer from it.
+    CHECK(matched(".*", {names.begin(), names.end()}).size() == names.size());
 }
 
 TEST_CASE("a member gets the topics that its pattern matches, besides those that it names") {
