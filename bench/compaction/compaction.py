@@ -2,15 +2,19 @@
 
 cost: the CPU-seconds of the broker from when a topic becomes compacted until its files stop changing, less what the
 broker takes at rest for as long. latency: produce at a fixed rate, beside a broker at rest and beside one that compacts
-another topic; pairs of runs, so that the ratio of each pair has the same neighbours on the machine.
+another topic; pairs of runs, so that the ratio of each pair has the same neighbours on the machine. turns: how long the
+loops of dlog's cores run at a time while it compacts and nobody asks for anything, with perf (of the machine: as root).
 """
 
 import argparse
+import concurrent.futures
 import itertools
 import pathlib
 import random
+import re
+import signal
 import statistics
-import struct
+import subprocess
 import sys
 import tempfile
 import time
@@ -103,9 +107,10 @@ def sizes(broker: Broker, topic: str) -> list[tuple[str, int]]:
     return sorted(found)
 
 
-def wait_compacted(broker: Broker, topic: str, limit_s: float = 300) -> float:
+def compact_and_wait(broker: Broker, topic: str, limit_s: float = 300) -> float:
     """Returns when the last change was (time.monotonic), SETTLED_S after it."""
     first = before = sizes(broker, topic)
+    compact(broker, topic)
     changed = time.monotonic()
     end = changed + limit_s
     while before == first or time.monotonic() < changed + SETTLED_S:
@@ -131,8 +136,7 @@ def measure_cost(broker: Broker, batches: list[bytes], segment_bytes: int) -> di
     time.sleep(2)
     at_rest, mb = cpu_rate_at_rest(broker), closed_mb(broker, topic)
     before, began = broker.cpu_s(), time.monotonic()
-    compact(broker, topic)
-    changed = wait_compacted(broker, topic)
+    changed = compact_and_wait(broker, topic)
     cpu = max(broker.cpu_s() - before - at_rest * (time.monotonic() - began), 0.01)
     left = closed_mb(broker, topic)
     broker.delete(topic)
@@ -155,20 +159,58 @@ def measure_latency(broker: Broker, batches: list[bytes], options: argparse.Name
 
     produce(1)
     rest = produce(options.seconds)
-    began = time.monotonic()
-    compact(broker, big)
-    time.sleep(0.3)
-    busy = produce(options.seconds)
-    ended = time.monotonic()
-    changed = wait_compacted(broker, big)
+    with concurrent.futures.ThreadPoolExecutor(1) as aside:
+        compacted = aside.submit(compact_and_wait, broker, big)
+        time.sleep(0.5)
+        began = time.monotonic()
+        busy = produce(options.seconds)
+        ended = time.monotonic()
+        changed = compacted.result()
     for topic in (big, small):
         broker.delete(topic)
     found = {}
     for name in ("p50", "p99"):
         found[f"{name} rest"], found[f"{name} busy"] = rest[f"{name}_ms"], busy[f"{name}_ms"]
         found[f"{name} ratio"] = busy[f"{name}_ms"] / rest[f"{name}_ms"]
-    found["covered"] = min(1.0, (changed - began - 0.3) / (ended - began - 0.3))
+    found["covered"] = max(0.0, min(1.0, (changed - began) / (ended - began)))
     return found
+
+
+def turns_ms(broker: Broker, trace: str) -> list[float]:
+    """On the processor from when a core's loop wakes until it sleeps, as `perf script` tells of sched_switch."""
+    tasks = pathlib.Path(f"/proc/{broker.server.pid}/task").iterdir()
+    loops = {task.name for task in tasks if (task / "comm").read_text().startswith("dlog-core")}
+    line = re.compile(r"([\d.]+): .*prev_pid=(\d+) .*prev_state=(\S+) ==> .*next_pid=(\d+)")
+    began: dict[str, float] = {}
+    spent: dict[str, float] = dict.fromkeys(loops, 0.0)
+    turns = []
+    for at, before, state, after in (found.groups() for found in map(line.search, trace.splitlines()) if found):
+        if before in began:
+            spent[before] += float(at) - began.pop(before)
+            if state.startswith("S"):  # It sleeps; otherwise it was only interrupted.
+                turns.append(spent[before] * 1000)
+                spent[before] = 0.0
+        if after in loops:
+            began[after] = float(at)
+    return sorted(turns)
+
+
+def measure_turns(broker: Broker, batches: list[bytes], options: argparse.Namespace) -> dict[str, float]:
+    topic = f"turns-{uuid.uuid4().hex[:8]}"
+    fill(broker, topic, batches, options.segment_mb << 20)
+    time.sleep(1)
+    with tempfile.NamedTemporaryFile(prefix="bench-turns-") as file:
+        command = ["perf", "record", "-q", "-a", "-e", "sched:sched_switch", "-o", file.name]
+        with subprocess.Popen(command, stderr=subprocess.DEVNULL) as perf:
+            time.sleep(0.5)
+            compact_and_wait(broker, topic)
+            perf.send_signal(signal.SIGINT)
+        command = ["perf", "script", "-i", file.name, "-F", "time,event,trace"]
+        trace = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    turns = turns_ms(broker, trace)
+    broker.delete(topic)
+    found: dict[str, float] = {"turns": len(turns), "max ms": turns[-1]}
+    return found | {f"p{part} ms": turns[len(turns) * part // 100] for part in (50, 99)}
 
 
 def print_spread(name: str, found: dict[str, list[dict[str, float]]], figures: list[str], pairs: list[str]) -> None:
@@ -197,7 +239,7 @@ def compare(brokers: dict[str, Broker], rounds: int, name: str, measure: Callabl
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", nargs="?", choices=["cost", "latency", "both"], default="both")
+    parser.add_argument("what", nargs="?", choices=["cost", "latency", "both", "turns"], default="both")
     parser.add_argument("--programs", type=pathlib.Path, required=True)
     parser.add_argument("--brokers", default="dlog,kafka")
     parser.add_argument("--rounds", type=int, default=3)
@@ -211,6 +253,8 @@ def main() -> None:
     parser.add_argument("--durability", choices=["cache", "sync"], default="cache")
     parser.add_argument("--cleaner-rate", help="latency: log.cleaner.io.max.bytes.per.second")
     options = parser.parse_args()
+    if options.what == "turns":
+        options.brokers = "dlog"
     settings = dict(SETTINGS)
     if options.cleaner_rate:
         settings["log.cleaner.io.max.bytes.per.second"] = options.cleaner_rate
@@ -233,11 +277,17 @@ def run(brokers: dict[str, Broker], options: argparse.Namespace) -> None:
     for broker in brokers.values():  # Warms the JVM, and does the same for the other.
         measure_cost(broker, warm, 32 << 20)
     cases = [(int(size), codec) for size in options.values.split(",") for codec in options.codecs.split(",")]
-    for size, codec in cases if options.what != "latency" else []:
+    for size, codec in cases if options.what in ("cost", "both") else []:
         batches, name = make_batches(options.mb, size, codec), f"{size} B {codec}"
         found = compare(brokers, options.rounds, name, lambda b, of=batches: measure_cost(b, of, segment_bytes))
         print_spread(name, found, ["MB/CPU-s", "left MB"], ["MB/CPU-s"])
-    if options.what != "cost":
+    if options.what == "turns":
+        batches = make_batches(options.mb, *cases[0])
+        print_spread(
+            "turns", compare(brokers, options.rounds, "turns", lambda b: measure_turns(b, batches, options)),
+            ["turns", "p50 ms", "p99 ms", "max ms"], [],
+        )
+    if options.what in ("latency", "both"):
         batches, name = make_batches(options.mb, cases[0][0], cases[0][1]), f"beside {cases[0][0]} B {cases[0][1]}"
         found = compare(brokers, options.rounds, name, lambda b: measure_latency(b, batches, options))
         print_spread(name, found, ["p50 rest", "p50 busy", "p50 ratio", "p99 rest", "p99 busy", "p99 ratio"], [])
