@@ -59,6 +59,46 @@ TEST_CASE("an address has as many connections as it may have, and may come back"
     }
 }
 
+TEST_CASE("a node has as many connections as max.connections says, of whatever address") {
+    NodeConfig config;
+    config.connections_max = 2;
+    Cluster cluster(4, config);
+    cluster.run(two_at_a_time);
+    CHECK(cluster.metrics().find("dlog_connections_refused_total{limit=\"max.connections\"} 1\n") !=
+          std::string::npos);
+    cluster.stop();
+}
+
+/// The four bytes before a request are all that is sent.
+Task<void> announce(Wire& wire, std::int32_t size_bytes) {
+    Wire other{.ports = wire.ports};
+    CHECK(co_await connect(other));
+    Buffer length = Buffer::allocate(sizeof(size_bytes));
+    store_big_endian(length.mutable_data(), size_bytes);
+    std::vector<port::OutPart> parts;
+    parts.emplace_back(std::move(length));
+    CHECK((co_await other.connection->write(std::move(parts))).has_value());
+    std::uint8_t byte = 0;
+    const auto answer = co_await other.connection->read({&byte, 1});
+    CHECK((!answer || *answer == 0));
+}
+
+Task<void> ask_too_much(Wire& wire) {
+    co_await announce(wire, 1001);
+    co_await announce(wire, -1);
+}
+
+TEST_CASE("a request above socket.request.max.bytes ends its connection and is counted") {
+    NodeConfig config;
+    config.request_bytes_max = 1000;
+    Cluster cluster(5, config);
+    cluster.run(ask_too_much);
+    const std::string metrics = cluster.metrics();
+    CHECK(metrics.find("\ndlog_oversized_requests_total 1\n") != std::string::npos);
+    CHECK(metrics.find("\ndlog_broken_requests_total 2\n") != std::string::npos);
+    cluster.stop();
+}
+
 Task<void> connect_often(Wire& wire) {
     protocol::AlterClientQuotasRequest request;
     auto& entry = request.entries.emplace_back();

@@ -274,6 +274,7 @@ void ClientConnection::log_end(FrameEnd end) {
             break;
         case FrameEnd::kBadLength:
             ++core_.metrics.broken_requests;
+            if (reader_.refused_bytes() > 0) ++core_.metrics.oversized_requests;
             log.warn("closed a connection: its next request has an impossible length",
                      {{"peer", peer()}, {"length", reader_.refused_length()}});
             break;

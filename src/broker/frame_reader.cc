@@ -135,10 +135,14 @@ port::Task<std::expected<Frame, FrameEnd>> FrameReader::next_large(std::size_t l
     co_return frame;
 }
 
-std::string FrameReader::refused_length() const {
+std::int32_t FrameReader::refused_bytes() const {
     DLOG_ASSERT(unread() >= kLengthBytes, unread());
+    return load_big_endian<std::int32_t>(block_.data() + begin_);
+}
+
+std::string FrameReader::refused_length() const {
+    std::string text = std::to_string(refused_bytes());
     const std::uint8_t* at = block_.data() + begin_;
-    std::string text = std::to_string(load_big_endian<std::int32_t>(at));
     const std::string_view start = as_text({at, kLengthBytes});
     for (const std::string_view method : {"GET ", "POST", "PUT ", "HEAD", "HTTP"}) {
         if (start == method) return text + " (this looks like HTTP)";

@@ -50,6 +50,7 @@ class FrameReader {
     /// The next frame. `take` has just returned false.
     [[nodiscard]] port::Task<std::expected<Frame, FrameEnd>> next();
 
+    [[nodiscard]] std::int32_t refused_bytes() const;
     /// The length that was refused, and the four bytes as text when they look like another
     /// protocol's.
     [[nodiscard]] std::string refused_length() const;

@@ -50,8 +50,8 @@ std::int32_t java_hash(std::string_view text) {
     return static_cast<std::int32_t>(hash);
 }
 
-/// A group has its coordinator for good, and members ask seldom: a few requests to it and to nothing
-/// else in between say where a connection belongs.
+/// A group has its coordinator for good, and members ask seldom: a few requests to it and to
+/// nothing else in between say where a connection belongs.
 constexpr std::uint32_t kGroupVisits = Affinity::kWindow / 4;
 
 /// Where a group's coordinator lives.

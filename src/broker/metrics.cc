@@ -20,6 +20,9 @@ struct Series {
 constexpr Series kSeries[] = {
     {"dlog_broken_requests_total", "counter", "Requests whose bytes could not be understood.",
      &CoreMetrics::broken_requests},
+    {"dlog_oversized_requests_total", "counter",
+     "Requests above socket.request.max.bytes, or no requests at all: each ended its connection.",
+     &CoreMetrics::oversized_requests},
     {"dlog_request_bytes_total", "counter", "Bytes of request frames.",
      &CoreMetrics::request_bytes},
     {"dlog_response_bytes_total", "counter", "Bytes of responses.", &CoreMetrics::response_bytes},

@@ -46,6 +46,7 @@ struct ThrottleMetrics {
 struct CoreMetrics {
     std::array<std::uint64_t, kApiKeysMax> requests{};  // by API key
     std::uint64_t broken_requests = 0;
+    std::uint64_t oversized_requests = 0;
     std::uint64_t request_bytes = 0;
     std::uint64_t response_bytes = 0;
     std::uint64_t connections_accepted = 0;
