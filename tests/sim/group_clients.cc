@@ -36,7 +36,9 @@ bool is_later(ErrorCode code) {
     return code == ErrorCode::kCoordinatorLoadInProgress ||
            code == ErrorCode::kCoordinatorNotAvailable || code == ErrorCode::kNotCoordinator ||
            code == ErrorCode::kRebalanceInProgress || code == ErrorCode::kStaleMemberEpoch ||
-           code == ErrorCode::kUnreleasedInstanceId;
+           code == ErrorCode::kUnreleasedInstanceId ||
+           // Members that vanished are in the group's record until their sessions end.
+           code == ErrorCode::kGroupMaxSizeReached;
 }
 
 }  // namespace
