@@ -1,10 +1,11 @@
-/// Any bytes as a message, as a pulse and as a journal: what is refused is refused, and what is
-/// taken comes back the same when it is written again.
+/// Any bytes as a message, as a pulse, as the text of a frame and as a journal: what is refused is
+/// refused, and what is taken comes back the same when it is written again.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
 
 #include "base/assert.h"
+#include "consensus/raft/frame.h"
 #include "consensus/raft/journal.h"
 #include "consensus/raft/wire.h"
 
@@ -23,6 +24,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         protocol::Writer writer;
         encode_pulse(writer, *pulse);
         DLOG_ASSERT(decode_pulse(writer.view()) == *pulse);
+    }
+    if (const auto envelopes = decode_envelopes(bytes, 0)) {
+        const Buffer frame = encode_envelopes(*envelopes);
+        DLOG_ASSERT(decode_envelopes(frame.view().subspan(kFrameHeadBytes), 0) == *envelopes);
     }
     if (const auto image = read_journal(bytes)) {
         DLOG_ASSERT(image->size_bytes <= size, image->size_bytes, size);
