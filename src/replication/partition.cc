@@ -189,14 +189,15 @@ Task<void> Partition::write_loop(std::shared_ptr<Partition> self) {
     while (log.has_unwritten()) {
         // Recovery knows a log of one segment without a checkpoint for a young one. Of a longer one
         // it could not tell a batch that was torn before it was acknowledged from one that was
-        // damaged later, and would have to keep a hole where it lies.
+        // damaged later, and would have to keep a hole where it lies: without one it does not grow.
         const bool is_young = log.segments().size() == 1;
+        DiskResult<void> written;
         if (!is_young && !self->folder_.has_checkpoint()) {
-            (void)co_await self->write_checkpoint(false);
+            written = co_await self->write_checkpoint(false);
         }
         storage::WritePlan plan = log.take_writes();
         if (plan.empty()) break;
-        const auto written = co_await self->folder_.perform(std::move(plan.steps));
+        if (written) written = co_await self->folder_.perform(std::move(plan.steps));
         if (!written) {
             ++self->services_.metrics.write_failures;
             self->after_lost(log.write_failed(), written.error(), "a write failed");
@@ -209,8 +210,8 @@ Task<void> Partition::write_loop(std::shared_ptr<Partition> self) {
             self->after_written();
         }
         if (self->pauses_wanted_ > 0) self->progress_.notify_all();
-        // The next append tries again: space may have returned.
-        if (!written) break;
+        // The next append tries again, also one that came meanwhile: space may have returned.
+        if (!written && log.log_end_offset() == log.written_offset()) break;
     }
     self->is_writing_ = false;
 }
@@ -331,7 +332,7 @@ Task<void> Partition::checkpoint_once(std::shared_ptr<Partition> self) {
     (void)co_await self->write_checkpoint(false);
 }
 
-Task<bool> Partition::write_checkpoint(bool is_clean) {
+Task<DiskResult<void>> Partition::write_checkpoint(bool is_clean) {
     while (is_checkpointing_) co_await progress_.wait();
     is_checkpointing_ = true;
     const storage::LogImage image = log_->image(is_clean);
@@ -346,7 +347,7 @@ Task<bool> Partition::write_checkpoint(bool is_clean) {
             {{"folder", folder_.path()}, {"error", port::disk_error_name(written.error())}});
     }
     progress_.notify_all();
-    co_return written.has_value();
+    co_return written;
 }
 
 Task<void> Partition::apply_retention() {

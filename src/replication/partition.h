@@ -13,6 +13,7 @@
 #include "base/buffer.h"
 #include "base/ids.h"
 #include "base/time.h"
+#include "port/disk.h"
 #include "port/net.h"
 #include "port/sync.h"
 #include "port/task.h"
@@ -222,7 +223,7 @@ class Partition : public std::enable_shared_from_this<Partition> {
     static port::Task<void> sync_later(std::shared_ptr<Partition> self);
     void start_checkpoint();
     static port::Task<void> checkpoint_once(std::shared_ptr<Partition> self);
-    [[nodiscard]] port::Task<bool> write_checkpoint(bool is_clean);
+    [[nodiscard]] port::Task<port::DiskResult<void>> write_checkpoint(bool is_clean);
 
     // Compaction, in partition_compact.cc. False: not now.
     [[nodiscard]] port::Task<bool> clean_once();

@@ -304,7 +304,7 @@ Task<bool> Partition::swap_in(std::vector<Segment> group, storage::GroupCleaner*
     std::vector<storage::WriteStep> steps;
     steps.emplace_back(storage::SealSegment{segment.base_offset, index});
     (void)co_await folder_.perform(std::move(steps));
-    co_return co_await write_checkpoint(false);
+    co_return (co_await write_checkpoint(false)).has_value();
 }
 
 /// The log speaks of the rewritten segment already: the checkpoint, then the names follow. After a

@@ -276,6 +276,35 @@ TEST_CASE("a full disk refuses appends, goes on serving reads, and recovers when
     CHECK(again.records == acks.acknowledged);
 }
 
+Task<void> make_folder(sim::Host& host, std::string path) {
+    REQUIRE((co_await host.ports().disk.make_directories(std::move(path))).has_value());
+}
+
+Task<void> remove_folder(sim::Host& host, std::string path) {
+    REQUIRE((co_await host.ports().disk.remove_all(std::move(path))).has_value());
+}
+
+TEST_CASE("a log does not grow beyond a segment while its first checkpoint cannot be written") {
+    Acks acks;
+    Harness harness(23);
+    const PartitionPtr partition = harness.open(0, {.segment_bytes = 2'000});
+    harness.run(produce_all(partition, 0, 1, acks));
+    // What stands in the place of the file makes writing it fail, and nothing else.
+    const std::string in_the_way = partition_folder("data", key_of(0)) + "/log.checkpoint.tmp";
+    harness.run(make_folder(*harness.host, in_the_way));
+    Acks more;
+    harness.run(produce_all(partition, 1, 40, more));
+    CHECK(more.acknowledged.size() > 1);
+    CHECK(more.acknowledged.size() < 40);
+    CHECK_FALSE(more.errors.empty());
+    CHECK(partition->status().segment_count == 1);
+    harness.run(remove_folder(*harness.host, in_the_way));
+    Acks after;
+    harness.run(produce_all(partition, 41, 40, after));
+    CHECK(after.acknowledged.size() == 40);
+    CHECK(partition->status().segment_count > 1);
+}
+
 TEST_CASE("after a failed sync the lost appends are refused and the log goes on without them") {
     Acks acks;
     Harness harness(6);
