@@ -327,6 +327,17 @@ Task<void> commit_alone(port::Ports& ports, std::string group, int& acknowledged
     ++acknowledged;
 }
 
+/// Every batch of the fetched ones has all records of its decisions; returns where they end.
+Offset check_decisions_are_whole(ByteView records) {
+    Offset end = kNoOffset;
+    record::BatchSplitter batches(records);
+    for (auto batch = batches.next(); batch && *batch; batch = batches.next()) {
+        CHECK((*batch)->header.record_count % kCommittedAtOnce == 0);
+        end = (*batch)->header.next_offset();
+    }
+    return end;
+}
+
 Task<void> commit_many_at_once(Wire& wire) {
     constexpr int kGroups = 60;
     co_await create_topic(wire, "t", kCommittedAtOnce);
@@ -338,21 +349,16 @@ Task<void> commit_many_at_once(Wire& wire) {
         wire.ports.spawn.spawn(
             commit_alone(wire.ports, "group-" + std::to_string(i), acknowledged));
     }
-    while (acknowledged < kGroups) {
-        co_await port::sleep_for(wire.ports.clock, milliseconds(10));
-    }
-    std::int64_t offset = 0;
-    while (offset < std::int64_t{kGroups} * kCommittedAtOnce) {
+    const auto is_done = [&] { return acknowledged == kGroups; };
+    while (!is_done()) co_await port::sleep_for(wire.ports.clock, milliseconds(10));
+    Offset offset{0};
+    while (offset < Offset{kGroups * kCommittedAtOnce}) {
         const auto reply =
-            co_await call(wire, 12, testing::fetch_request("__consumer_offsets", 0, offset));
-        record::BatchSplitter batches(
-            reply.message.responses.at(0).partitions.at(0).records.view());
-        const std::int64_t before = offset;
-        for (auto batch = batches.next(); batch && *batch; batch = batches.next()) {
-            CHECK((*batch)->header.record_count % kCommittedAtOnce == 0);
-            offset = (*batch)->header.next_offset().value;
-        }
-        REQUIRE(offset > before);
+            co_await call(wire, 12, testing::fetch_request("__consumer_offsets", 0, offset.value));
+        const ByteView records = reply.message.responses.at(0).partitions.at(0).records.view();
+        const Offset end = check_decisions_are_whole(records);
+        REQUIRE(end > offset);
+        offset = end;
     }
 }
 
