@@ -197,7 +197,7 @@ def test_a_pattern_that_is_none_is_refused(broker, topic):
 def test_a_group_has_settings_of_its_own(broker, topic):
     """Set to 7000, to 1, which is too short, and taken back."""
     out = run([*CLIENTS["java"].command(), "configure-group", broker.bootstrap, f"g-{topic}"])
-    default, own = "5000 DEFAULT_CONFIG", "7000 DYNAMIC_GROUP_CONFIG"
+    default, own = "500 STATIC_BROKER_CONFIG", "7000 DYNAMIC_GROUP_CONFIG"
     assert out.splitlines() == [default, own, "InvalidConfigurationException", own, default]
 
 
