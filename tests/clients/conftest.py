@@ -15,8 +15,8 @@ def pytest_addoption(parser):
     parser.addoption("--against", choices=["dlog", "kafka"], default="dlog", help="the broker to test")
 
 
-# Groups of the new protocol move at their members' heartbeats; a new group waits less long for more members. Without any
-# wait kafka-python's members of a loaded machine can be left without partitions.
+# Groups of the new protocol move at their members' heartbeats; a new group waits less long for more members. Without
+# any wait kafka-python's members can be left without partitions on a loaded machine.
 BRISK = {"group.initial.rebalance.delay.ms": "1000", "group.consumer.heartbeat.interval.ms": "500"}
 
 
