@@ -118,6 +118,7 @@ class Harness {
     Records read;
     std::map<std::string, std::string> values;
     std::vector<Error> errors;
+    int reads_in_vain = 0;
 
   private:
     static Task<void> note_end(Task<void> task, bool& is_done) {
@@ -170,7 +171,9 @@ class Harness {
             for (port::OutPart& part : result->parts) {
                 co_await add_part(self, std::move(part), &bytes);
             }
+            const std::size_t before = self.read.size();
             from = self.note(bytes, from, scratch);
+            if (self.read.size() == before) ++self.reads_in_vain;
         }
     }
     Offset note(ByteView bytes, Offset from, record::ReaderScratch& scratch) {
@@ -219,6 +222,21 @@ TEST_CASE("a compacted partition keeps the latest value of each key and gives sp
     harness.open();
     (void)harness.read_all();
     CHECK(harness.values == harness.latest);
+}
+
+TEST_CASE("a read goes on behind segments that compaction left nothing of") {
+    Harness harness(11, {.backoff = seconds(30)});
+    harness.open();
+    // Each segment has one key again and again: all but the last are empty when they are cleaned.
+    for (int i = 0; i < 400; ++i) harness.append("key", std::string(100, '.'));
+    harness.append("end", std::string(3'900, 'e'));
+    harness.append("end", std::string(3'900, 'e'));
+    harness.wait_for_rounds(1);
+    const auto records = harness.read_all();
+    CHECK(harness.errors.empty());
+    CHECK(harness.values.size() == 2);
+    CHECK(records.size() == 3);
+    CHECK(harness.reads_in_vain == 0);
 }
 
 TEST_CASE("a partition that is not compacted, and a cleaner that is off, leave everything") {

@@ -88,6 +88,7 @@ struct ReadRequest {
 struct ReadResult {
     std::vector<port::OutPart> parts;
     std::size_t size_bytes = 0;
+    Offset next_offset = kNoOffset;  ///< Where the batches end, when there are any.
     Offset high_watermark;
     Offset log_start_offset;
 };
@@ -152,9 +153,10 @@ class Partition : public std::enable_shared_from_this<Partition> {
     /// The same without waiting: nullopt while it is not decided.
     [[nodiscard]] std::optional<Result<void>> outcome_of(const Admitted& admitted) const;
 
-    /// Committed batches from the one that holds `request.from`; empty at the high watermark. When
-    /// the bytes are in memory, `read_now` answers without waiting; otherwise it is nullopt and
-    /// `read` goes to the disk.
+    /// Committed batches from the one that holds `request.from`, or from a later one where
+    /// compaction left no records in between; empty at the high watermark. When the bytes are in
+    /// memory, `read_now` answers without waiting; otherwise it is nullopt and `read` goes to the
+    /// disk.
     [[nodiscard]] std::optional<Result<ReadResult>> read_now(const ReadRequest& request);
     [[nodiscard]] port::Task<Result<ReadResult>> read(ReadRequest request);
 

@@ -25,6 +25,12 @@ namespace {
 /// How much one step of a search by timestamp reads.
 constexpr std::size_t kScanBytes = 1 << 20;
 
+/// True of one batch that compaction has emptied. A segment may be no more than that, and a reader
+/// that gets nothing to read many times in a row takes its limits for too small (librdkafka).
+bool is_without_records(const ReadResult& result) {
+    return result.size_bytes == record::kBatchHeaderSize;
+}
+
 }  // namespace
 
 ReadResult Partition::empty_read() const {
@@ -46,6 +52,7 @@ std::optional<Result<ReadResult>> Partition::read_now(const ReadRequest& request
     if (auto* memory = std::get_if<storage::MemoryRead>(&*plan)) {
         DLOG_ASSERT(memory->parts.empty() || memory->next_offset <= high_watermark_);
         result.size_bytes = memory->size_bytes;
+        result.next_offset = memory->next_offset;
         result.parts.reserve(memory->parts.size());
         for (Buffer& part : memory->parts) result.parts.emplace_back(std::move(part));
     }
@@ -58,7 +65,11 @@ Task<Result<ReadResult>> Partition::read(ReadRequest request) {
     while (true) {
         if (auto now = read_now(request)) co_return *std::move(now);
         auto result = co_await read_file(request);
-        if (result || result.error() != Error::kReplaced) co_return std::move(result);
+        if (!result && result.error() == Error::kReplaced) continue;
+        if (!result || !is_without_records(*result) || result->next_offset >= high_watermark_) {
+            co_return std::move(result);
+        }
+        request.from = result->next_offset;
     }
 }
 
@@ -76,6 +87,7 @@ Task<Result<ReadResult>> Partition::read_file(ReadRequest request) {
 
     ReadResult result = empty_read();
     result.size_bytes = slice.size_bytes;
+    result.next_offset = slice.next_offset;
     if (slice.size_bytes == 0) co_return result;
     if (!slice.bytes.empty()) {
         result.parts.emplace_back(std::move(slice.bytes));
