@@ -8,6 +8,7 @@
 
 #include "base/result.h"
 #include "port/clock.h"
+#include "port/close_after.h"
 #include "port/spawn.h"
 #include "port/sync.h"
 
@@ -16,23 +17,6 @@ namespace dlog::cli {
 namespace {
 
 constexpr std::size_t kChunkBytes = 32 << 10;
-
-/// Closes the connection when its time is up, which ends what is pending on it.
-class CloseAfter final : public port::Timer {
-  public:
-    CloseAfter(port::Clock& clock, port::Connection& connection, Duration span)
-        : clock_(clock), connection_(connection) {
-        clock.arm(*this, clock.now() + span);
-    }
-    ~CloseAfter() override {
-        if (is_armed()) clock_.disarm(*this);
-    }
-    void fired() override { connection_.close(); }
-
-  private:
-    port::Clock& clock_;
-    port::Connection& connection_;
-};
 
 port::Task<port::NetResult<std::string>> exchange(port::Connection& connection,
                                                   std::string request) {
@@ -63,7 +47,7 @@ port::Task<Body> ask(const port::Ports* ports, port::Endpoint endpoint, std::str
     if (!connection) {
         co_return unexpected(std::string(port::net_error_name(connection.error())));
     }
-    const CloseAfter limit(ports->clock, **connection, timeout);
+    const port::CloseAfter limit(ports->clock, **connection, timeout);
     // HTTP/1.0: the answer ends with the connection, and is in one piece.
     auto response = co_await exchange(
         **connection, "GET " + path + " HTTP/1.0\r\nHost: " + endpoint.text() + "\r\n\r\n");

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/result.h"
 #include "port/clock.h"
+#include "port/close_after.h"
 #include "port/spawn.h"
 
 namespace dlog::server {
@@ -48,23 +49,6 @@ std::string render_head(const HttpResponse& response) {
 HttpResponse refusal(int status) {
     return {.status = status, .body = std::string(reason(status)) + "\n"};
 }
-
-/// Closes the connection when its time is up, which ends what is pending on it.
-class CloseAfter final : public port::Timer {
-  public:
-    CloseAfter(port::Clock& clock, port::Connection& connection, Duration span)
-        : clock_(clock), connection_(connection) {
-        clock.arm(*this, clock.now() + span);
-    }
-    ~CloseAfter() override {
-        if (is_armed()) clock_.disarm(*this);
-    }
-    void fired() override { connection_.close(); }
-
-  private:
-    port::Clock& clock_;
-    port::Connection& connection_;
-};
 
 /// Reads until the empty line that ends a request's head. Empty when the peer went away; "\n" when
 /// it is too long.
@@ -141,7 +125,7 @@ port::Task<void> HttpServer::serve([[maybe_unused]] port::Gate::Hold hold,
                                    port::ConnectionPtr connection) {
     connections_.insert(connection.get());
     {
-        const CloseAfter deadline(ports_.clock, *connection, kTimeout);
+        const port::CloseAfter deadline(ports_.clock, *connection, kTimeout);
         const std::string head = co_await read_head(*connection);
         if (!head.empty()) {
             const HttpRequest request =
