@@ -45,6 +45,11 @@ class Bits {
     std::vector<std::uint64_t> words_;
 };
 
+/// A node without a rack is a rack of its own, of a name that no rack has.
+std::string rack_of(const Site& site) {
+    return site.rack.empty() ? "\x01" + std::to_string(site.node.value) : site.rack;
+}
+
 bool is_any_within(const std::vector<Bits>& sets, const Bits& failed) {
     return std::ranges::any_of(sets, [&](const Bits& set) { return failed.has_all_of(set); });
 }
@@ -55,14 +60,15 @@ Copysets::Copysets(std::span<const Site> sites, CopysetRules rules, Random& rand
     : rules_(rules) {
     DLOG_ASSERT(rules.replication_factor >= 1 && rules.replication_factor <= sites.size(),
                 rules.replication_factor, sites.size());
-    std::set<std::string> racks;
-    for (const Site& site : sites) {
-        racks_[site.node] =
-            site.rack.empty() ? "\x01" + std::to_string(site.node.value) : site.rack;
-        racks.insert(racks_[site.node]);
-    }
-    rack_count_ = racks.size();
+    for (const Site& site : sites) racks_[site.node] = rack_of(site);
+    count_racks();
     for (const NodeId node : any_order(random)) widen(node, random);
+}
+
+void Copysets::count_racks() {
+    std::set<std::string> racks;
+    for (const auto& [node, rack] : racks_) racks.insert(rack);
+    rack_count_ = racks.size();
 }
 
 std::vector<NodeId> Copysets::any_order(Random& random) const {
@@ -136,19 +142,15 @@ void Copysets::widen(NodeId node, Random& random) {
 
 void Copysets::add(const Site& site, Random& random) {
     DLOG_ASSERT(!racks_.contains(site.node), site.node);
-    racks_[site.node] = site.rack.empty() ? "\x01" + std::to_string(site.node.value) : site.rack;
-    std::set<std::string> racks;
-    for (const auto& [node, rack] : racks_) racks.insert(rack);
-    rack_count_ = racks.size();
+    racks_[site.node] = rack_of(site);
+    count_racks();
     widen(site.node, random);
 }
 
 void Copysets::remove(NodeId node, Random& random) {
     DLOG_ASSERT(racks_.contains(node) && racks_.size() > rules_.replication_factor, node);
     racks_.erase(node);
-    std::set<std::string> racks;
-    for (const auto& [other, rack] : racks_) racks.insert(rack);
-    rack_count_ = racks.size();
+    count_racks();
     std::vector<Copyset> broken;
     std::erase_if(sets_, [&](const Copyset& set) {
         if (std::ranges::find(set, node) == set.end()) return false;

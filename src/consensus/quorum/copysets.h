@@ -57,6 +57,7 @@ class Copysets {
                                             Random& random) const;
 
   private:
+    void count_racks();
     [[nodiscard]] std::vector<NodeId> any_order(Random& random) const;
     [[nodiscard]] bool fits(const Copyset& set, NodeId node) const;
     [[nodiscard]] Copyset set_with(NodeId node, Random& random) const;
@@ -65,7 +66,7 @@ class Copysets {
 
     CopysetRules rules_;
     std::map<NodeId, std::string> racks_;
-    std::size_t rack_count_ = 0;
+    std::size_t rack_count_ = 0;  ///< of different ones in racks_
     std::vector<Copyset> sets_;
 };
 

@@ -9,6 +9,7 @@
 #include "codec/crc32c.h"
 #include "consensus/messages/raft_messages.h"
 #include "consensus/raft/wire.h"
+#include "consensus/raft/wire_epochs.h"
 #include "protocol/record_variant.h"
 
 namespace dlog::consensus::raft {
@@ -100,12 +101,8 @@ bool is_intact(ByteView head, ByteView text) {
 }
 
 Result<Greeting> decode_greeting(ByteView text) {
-    const auto record = protocol::read_record<std::variant<GreetingRecord>>(text);
-    if (!record) {
-        const bool is_newer = record.error().fault == protocol::Fault::kUnsupportedVersion;
-        return std::unexpected(is_newer ? Error::kUnsupportedVersion : Error::kMalformed);
-    }
-    const GreetingRecord& wire = std::get<GreetingRecord>(*record);
+    DLOG_TRY_ASSIGN(const auto record, read_wire<std::variant<GreetingRecord>>(text));
+    const GreetingRecord& wire = std::get<GreetingRecord>(record);
     if (wire.incarnation <= 0 || wire.from < 0 || wire.to < 0) {
         return std::unexpected(Error::kMalformed);
     }

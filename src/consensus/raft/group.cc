@@ -49,9 +49,7 @@ void Group::on(Step& step, const Tick& /*tick*/) {
         return;
     }
     for (auto& [node, follower] : followers_) {
-        if (follower.deadline() > step.now) continue;
-        follower.probe(std::max(follower.match(), history_.start()));
-        send_to(step, node);
+        if (follower.deadline() <= step.now) probe_again(step, node);
     }
     if (handover_deadline_ <= step.now) {
         // The other may stand at any time from now on: only a new term makes that void.
@@ -88,9 +86,7 @@ void Group::on(Step& step, const PeerChanged& changed) {
 void Group::on(Step& step, const LinkReset& reset) {
     const auto follower = followers_.find(reset.peer);
     if (role_ != Role::kLeader || follower == followers_.end()) return;
-    if (follower->second.state() == Progress::State::kInstall) return;
-    follower->second.probe(std::max(follower->second.match(), history_.start()));
-    send_to(step, reset.peer);
+    if (follower->second.state() != Progress::State::kInstall) probe_again(step, reset.peer);
 }
 
 void Group::on(Step& step, const Received& received) {

@@ -214,11 +214,13 @@ class Group {
     void count_votes(Step& step);
     void become_leader(Step& step);
     void set_election_deadline(Instant now, Duration within);
+    void set_retry_deadline(Instant now);
 
     // group_leader.cc
     [[nodiscard]] Instant lease_until(const Peers& peers) const;
     void set_followers(LogPosition next);
     void send_to(Step& step, NodeId node);
+    void probe_again(Step& step, NodeId node);
     void send_to_all(Step& step);
     void send_append(Step& step, NodeId node, LogPosition end, std::uint64_t bytes);
     void advance_commit(Step& step);

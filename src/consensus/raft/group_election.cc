@@ -32,6 +32,11 @@ void Group::set_election_deadline(Instant now, Duration within) {
     election_deadline_ = std::max(now, silent_until_) + wait;
 }
 
+void Group::set_retry_deadline(Instant now) {
+    const Duration wait{random_.between(0, options_.election_retry.ns)};
+    election_deadline_ = now + options_.election_retry + wait;
+}
+
 void Group::become_follower(Step& step, LeaderEpoch term, std::optional<NodeId> leader) {
     DLOG_ASSERT(ballot_.term <= term, ballot_.term, term);
     if (ballot_.term < term) {
@@ -61,8 +66,7 @@ void Group::ask_for_pre_votes(Step& step) {
     leader_.reset();
     granted_.assign({self_});
     refused_.clear();
-    election_deadline_ = step.now + options_.election_retry +
-                         Duration{random_.between(0, options_.election_retry.ns)};
+    set_retry_deadline(step.now);
     const VoteRequest request{.term = next_term(), .log_end = history_.end(), .is_pre_vote = true};
     for (const NodeId node : history_.configuration().nodes()) {
         if (node != self_) step.send(node, request);
@@ -82,8 +86,7 @@ void Group::stand(Step& step, bool is_handover) {
     step.effects.ballot = ballot_;
     granted_.clear();
     refused_.clear();
-    election_deadline_ = step.now + options_.election_retry +
-                         Duration{random_.between(0, options_.election_retry.ns)};
+    set_retry_deadline(step.now);
 }
 
 void Group::count_votes(Step& step) {

@@ -98,6 +98,12 @@ void Group::send_to(Step& step, NodeId node) {
     }
 }
 
+void Group::probe_again(Step& step, NodeId node) {
+    Progress& follower = followers_.at(node);
+    follower.probe(std::max(follower.match(), history_.start()));
+    send_to(step, node);
+}
+
 void Group::send_to_all(Step& step) {
     for (const auto& [node, follower] : followers_) send_to(step, node);
 }

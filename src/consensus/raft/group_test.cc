@@ -31,6 +31,12 @@ void cut_off(TestCluster& cluster, NodeId node) {
     }
 }
 
+void crash_all_but(TestCluster& cluster, NodeId survivor) {
+    for (const auto& [id, unused] : cluster.nodes) {
+        if (id != survivor) cluster.crash(id);
+    }
+}
+
 std::int64_t committed_at(const TestCluster& cluster, NodeId node) {
     return cluster.group(node).commit().end.value;
 }
@@ -203,9 +209,7 @@ TEST_CASE("a learner gets the log and has no vote (§4.2.1)") {
     cluster.propose(leader);
     cluster.run_for(seconds(1));
     CHECK(committed_at(cluster, NodeId(4)) == committed_at(cluster, leader));
-    for (const auto& [id, node] : cluster.nodes) {
-        if (id.value < 4) cluster.crash(id);
-    }
+    crash_all_but(cluster, NodeId(4));
     cluster.run_for(seconds(3));
     CHECK(cluster.group(NodeId(4)).role() == Role::kFollower);
     CHECK(cluster.group(NodeId(4)).next_deadline() == kNever);
@@ -239,9 +243,7 @@ TEST_CASE(
     const std::int64_t before = committed_at(cluster, old);
     CHECK(before == cluster.group(old).history().end().end.value);
     const NodeId last = other_than(cluster, old);
-    for (const auto& [id, node] : cluster.nodes) {
-        if (id != last) cluster.crash(id);
-    }
+    crash_all_but(cluster, last);
     cluster.run_for(seconds(3));
     REQUIRE(cluster.leader() == last);
     CHECK(cluster.group(last).history().end().end.value >= before);
@@ -255,9 +257,7 @@ TEST_CASE("with write.quorum = 1 the leader alone commits, and without it nobody
     cluster.start(3, 3, 1);
     const NodeId old = elect(cluster);
     cluster.run_for(seconds(1));
-    for (const auto& [id, node] : cluster.nodes) {
-        if (id != old) cluster.crash(id);
-    }
+    crash_all_but(cluster, old);
     cluster.propose(old);
     cluster.run_for(seconds(3));
     CHECK(cluster.leader() == old);

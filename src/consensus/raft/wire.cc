@@ -153,14 +153,6 @@ std::optional<Message> from_wire(const ResignedRecord& wire) {
     return Resigned{.term = LeaderEpoch(wire.term)};
 }
 
-template <class Variant>
-Result<Variant> read(ByteView bytes) {
-    auto record = protocol::read_record<Variant>(bytes);
-    if (record) return std::move(*record);
-    const bool is_newer = record.error().fault == protocol::Fault::kUnsupportedVersion;
-    return std::unexpected(is_newer ? Error::kUnsupportedVersion : Error::kMalformed);
-}
-
 }  // namespace
 
 void encode_message(protocol::Writer& writer, const Message& message) {
@@ -170,7 +162,7 @@ void encode_message(protocol::Writer& writer, const Message& message) {
 }
 
 Result<Message> decode_message(ByteView bytes) {
-    DLOG_TRY_ASSIGN(const WireMessage wire, read<WireMessage>(bytes));
+    DLOG_TRY_ASSIGN(const WireMessage wire, read_wire<WireMessage>(bytes));
     std::optional<Message> message =
         std::visit([](const auto& one) { return from_wire(one); }, wire);
     if (!message) return std::unexpected(Error::kMalformed);
@@ -190,7 +182,7 @@ void encode_pulse(protocol::Writer& writer, const Pulse& pulse) {
 }
 
 Result<Pulse> decode_pulse(ByteView bytes) {
-    DLOG_TRY_ASSIGN(const auto record, read<std::variant<PulseRecord>>(bytes));
+    DLOG_TRY_ASSIGN(const auto record, read_wire<std::variant<PulseRecord>>(bytes));
     const PulseRecord& wire = std::get<PulseRecord>(record);
     // An hour is more than anyone waits, and cannot overflow what it is added to.
     const bool is_in_bounds = wire.incarnation > 0 && wire.support_for >= 0 &&

@@ -4,11 +4,24 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <utility>
 #include <vector>
 
+#include "base/bytes.h"
+#include "consensus/error.h"
 #include "consensus/raft/history.h"
+#include "protocol/record_variant.h"
 
 namespace dlog::consensus::raft {
+
+/// All of `bytes` as one of the records that Variant names.
+template <class Variant>
+[[nodiscard]] Result<Variant> read_wire(ByteView bytes) {
+    auto record = protocol::read_record<Variant>(bytes);
+    if (record) return *std::move(record);
+    const bool is_newer = record.error().fault == protocol::Fault::kUnsupportedVersion;
+    return std::unexpected(is_newer ? Error::kUnsupportedVersion : Error::kMalformed);
+}
 
 /// Terms above this are refused: whoever is to stand next needs room for the next slot.
 inline constexpr std::int32_t kTermMax = INT32_MAX - 2 * kSlots;
