@@ -7,6 +7,7 @@
 
 #include "broker/view.h"
 #include "coordination/group/input.h"
+#include "metadata/group_config.h"
 
 namespace dlog::broker {
 
@@ -32,8 +33,8 @@ class ViewTopics final : public coordination::Topics {
     [[nodiscard]] std::uint64_t version() const override { return view_.version(); }
     [[nodiscard]] coordination::OwnSettings own_settings(std::string_view group_id) const override {
         const metadata::ConfigMap& configs = view_.state().group_configs(group_id);
-        return {.consumer_session_timeout = ms_of(configs, "consumer.session.timeout.ms"),
-                .consumer_heartbeat_interval = ms_of(configs, "consumer.heartbeat.interval.ms")};
+        return {.consumer_session_timeout = ms_of(configs, metadata::kGroupSessionTimeout),
+                .consumer_heartbeat_interval = ms_of(configs, metadata::kGroupHeartbeatInterval)};
     }
 
   private:

@@ -122,8 +122,10 @@ coordination::GroupCounts Groups::counts() const {
     return sum;
 }
 
-port::Task<GroupAnswer> ask_group(Core& home, std::string group_id, coordination::Input input) {
-    const std::optional<Coordinator> there = coordinator_of(home, group_id);
+namespace {
+
+port::Task<GroupAnswer> ask_at(Core& home, std::optional<Coordinator> there,
+                               coordination::Input input) {
     if (!there) co_return std::unexpected(ErrorCode::kNotCoordinator);
     co_await port::hop(home.ports.spawn, there->owner.id());
     GroupAnswer answer = co_await there->owner.groups->ask(there->partition, std::move(input));
@@ -131,13 +133,19 @@ port::Task<GroupAnswer> ask_group(Core& home, std::string group_id, coordination
     co_return answer;
 }
 
-port::Task<GroupAnswer> ask_own_group(const Request& request, std::string group_id,
+}  // namespace
+
+port::Task<GroupAnswer> ask_group(Core& home, std::string_view group_id,
+                                  coordination::Input input) {
+    return ask_at(home, coordinator_of(home, group_id), std::move(input));
+}
+
+port::Task<GroupAnswer> ask_own_group(const Request& request, std::string_view group_id,
                                       coordination::Input input) {
     Core& home = *request.core;
-    if (const auto there = coordinator_of(home, group_id)) {
-        request.affinity->visited(there->owner.id(), kGroupVisits);
-    }
-    return ask_group(home, std::move(group_id), std::move(input));
+    const std::optional<Coordinator> there = coordinator_of(home, group_id);
+    if (there) request.affinity->visited(there->owner.id(), kGroupVisits);
+    return ask_at(home, there, std::move(input));
 }
 
 port::Task<ErrorCode> ensure_offsets_topic(Core& home) {

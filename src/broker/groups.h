@@ -52,12 +52,13 @@ class Groups {
 
 /// Asks the coordinator of `group_id`, wherever it lives, and comes back. What `input` refers to
 /// lives until the answer is there.
-[[nodiscard]] port::Task<GroupAnswer> ask_group(Core& home, std::string group_id,
+[[nodiscard]] port::Task<GroupAnswer> ask_group(Core& home, std::string_view group_id,
                                                 coordination::Input input);
 
 /// The same for a request of a member, whose connection is better off on the coordinator's core.
 /// Called before the handler first waits.
-[[nodiscard]] port::Task<GroupAnswer> ask_own_group(const Request& request, std::string group_id,
+[[nodiscard]] port::Task<GroupAnswer> ask_own_group(const Request& request,
+                                                    std::string_view group_id,
                                                     coordination::Input input);
 
 /// Makes __consumer_offsets when it is not there yet.

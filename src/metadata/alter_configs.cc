@@ -194,7 +194,7 @@ class Alteration {
         if (!target) return std::unexpected(std::move(target.error()));
         const ConfigMap now = state_.broker_configs(*target);
         const auto find = [&](std::string_view name) -> std::optional<Setting> {
-            const BrokerSetting* setting = find_setting(name);
+            const BrokerSetting* setting = find_setting(rules_.settings, name);
             if (setting == nullptr) return std::nullopt;
             const auto places = broker_.places_of(name);
             return Setting{setting->definition.type,
@@ -255,18 +255,11 @@ class Alteration {
         return rules_.node;
     }
 
-    [[nodiscard]] const BrokerSetting* find_setting(std::string_view name) const {
-        const auto found =
-            std::ranges::find(rules_.settings, name,
-                              [](const BrokerSetting& setting) { return setting.definition.name; });
-        return found == rules_.settings.end() ? nullptr : &*found;
-    }
-
     /// Takes `next` as the settings of `target` over when nothing speaks against it.
     std::expected<void, std::string> check_broker(NodeId target, const ConfigMap& next) {
         std::string fixed;
         for (const auto& [name, value] : next) {
-            const BrokerSetting* setting = find_setting(name);
+            const BrokerSetting* setting = find_setting(rules_.settings, name);
             if (setting == nullptr) return std::unexpected(unknown_text(name));
             if (!setting->is_dynamic) {
                 fixed += (fixed.empty() ? "" : ", ") + name;

@@ -1,5 +1,6 @@
 #include "metadata/config_definition.h"
 
+#include <algorithm>
 #include <charconv>
 
 #include "base/assert.h"
@@ -150,6 +151,12 @@ std::optional<double> parse_number(std::string_view text) {
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
     if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
     return number;
+}
+
+const BrokerSetting* find_setting(std::span<const BrokerSetting> settings, std::string_view name) {
+    const auto found = std::ranges::find(
+        settings, name, [](const BrokerSetting& setting) { return setting.definition.name; });
+    return found == settings.end() ? nullptr : &*found;
 }
 
 std::expected<void, std::string> check_config(const ConfigDefinition& definition,

@@ -7,6 +7,7 @@
 #include <limits>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -78,6 +79,10 @@ struct BrokerSetting {
     /// May change while the node runs.
     bool is_dynamic = false;
 };
+
+/// Null when there is none of this name.
+[[nodiscard]] const BrokerSetting* find_setting(std::span<const BrokerSetting> settings,
+                                                std::string_view name);
 
 /// The reason in words when `value` is not one that `definition` allows.
 [[nodiscard]] std::expected<void, std::string> check_config(const ConfigDefinition& definition,

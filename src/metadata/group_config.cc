@@ -11,16 +11,13 @@ namespace dlog::metadata {
 
 namespace {
 
-constexpr std::string_view kHeartbeatInterval = "consumer.heartbeat.interval.ms";
-constexpr std::string_view kSessionTimeout = "consumer.session.timeout.ms";
-
 constexpr GroupConfigDefinition kTable[] = {
-    {.definition = {kHeartbeatInterval, ConfigType::kInt, "",
+    {.definition = {kGroupHeartbeatInterval, ConfigType::kInt, "",
                     "How often members are told to send a heartbeat.", 1},
      .node_setting = "group.consumer.heartbeat.interval.ms",
      .node_minimum = "group.consumer.min.heartbeat.interval.ms",
      .node_maximum = "group.consumer.max.heartbeat.interval.ms"},
-    {.definition = {kSessionTimeout, ConfigType::kInt, "",
+    {.definition = {kGroupSessionTimeout, ConfigType::kInt, "",
                     "A member is taken out after this time without a heartbeat.", 1},
      .node_setting = "group.consumer.session.timeout.ms",
      .node_minimum = "group.consumer.min.session.timeout.ms",
@@ -30,9 +27,8 @@ constexpr GroupConfigDefinition kTable[] = {
 std::int64_t number_of_node(const ConfigMap& node, std::span<const BrokerSetting> settings,
                             std::string_view name) {
     const auto set = node.find(name);
-    const auto known = std::ranges::find(
-        settings, name, [](const BrokerSetting& each) { return each.definition.name; });
-    DLOG_ASSERT(set != node.end() || known != settings.end(), name);
+    const BrokerSetting* const known = find_setting(settings, name);
+    DLOG_ASSERT(set != node.end() || known != nullptr, name);
     const auto value = parse_integer(set != node.end() ? std::string_view(set->second)
                                                        : known->definition.default_value);
     DLOG_ASSERT(value.has_value(), name);
@@ -72,9 +68,9 @@ std::expected<void, std::string> check_group_configs(const ConfigMap& configs,
                    ? parse_integer(found->second).value_or(0)
                    : number_of_node(node, settings, find_group_config(name)->node_setting);
     };
-    if (in_effect(kSessionTimeout) <= in_effect(kHeartbeatInterval)) {
-        return std::unexpected(std::string(kSessionTimeout) + " must be greater than " +
-                               std::string(kHeartbeatInterval) + ".");
+    if (in_effect(kGroupSessionTimeout) <= in_effect(kGroupHeartbeatInterval)) {
+        return std::unexpected(std::string(kGroupSessionTimeout) + " must be greater than " +
+                               std::string(kGroupHeartbeatInterval) + ".");
     }
     return {};
 }

@@ -10,6 +10,9 @@
 
 namespace dlog::metadata {
 
+inline constexpr std::string_view kGroupHeartbeatInterval = "consumer.heartbeat.interval.ms";
+inline constexpr std::string_view kGroupSessionTimeout = "consumer.session.timeout.ms";
+
 /// A setting of a group. Its default and its limits are settings of the node.
 struct GroupConfigDefinition {
     ConfigDefinition definition;  ///< Without them.

@@ -106,9 +106,9 @@ void describe_group(const Core& core, const DescribeConfigsRequest& body,
     for (const metadata::GroupConfigDefinition& entry : metadata::group_config_table()) {
         const std::string_view name = entry.definition.name;
         if (!is_asked(asked, name)) continue;
-        const auto setting =
-            std::ranges::find(broker_settings(), entry.node_setting,
-                              [](const BrokerSetting& each) { return each.definition.name; });
+        const BrokerSetting* const setting =
+            metadata::find_setting(broker_settings(), entry.node_setting);
+        DLOG_ASSERT(setting != nullptr, entry.node_setting);
         Line line = broker_line(*setting, core.view->broker(), body);
         line.name = name;
         line.read_only = false;

@@ -37,25 +37,25 @@ bool visit_topics(ByteView subscription, Visit visit) {
     return true;
 }
 
-/// Of the lengths and numbers beside each text.
-constexpr std::size_t kFieldBytes = 16;
-
-std::size_t bytes_of(const ClassicMember& member) {
-    std::size_t bytes = member.id.size() + member.client_id.size() + member.client_host.size() +
-                        member.instance_id.value_or("").size() + 4 * kFieldBytes;
-    for (const ClassicProtocol& each : member.protocols) {
-        bytes += each.name.size() + each.metadata.size() + kFieldBytes;
+template <class Protocols>
+std::size_t bytes_of_protocols(const Protocols& protocols) {
+    std::size_t bytes = 0;
+    for (const auto& each : protocols) {
+        bytes += each.name.size() + each.metadata.size() + kClassicFieldBytes;
     }
     return bytes;
+}
+
+std::size_t bytes_of(const ClassicMember& member) {
+    return member.id.size() + member.client_id.size() + member.client_host.size() +
+           member.instance_id.value_or("").size() + 4 * kClassicFieldBytes +
+           bytes_of_protocols(member.protocols);
 }
 
 }  // namespace
 
 std::size_t content_bytes(const RequestProtocols& protocols) {
-    std::size_t bytes = 0;
-    for (const auto& each : protocols)
-        bytes += each.name.size() + each.metadata.size() + kFieldBytes;
-    return bytes;
+    return bytes_of_protocols(protocols);
 }
 
 std::string_view group_state_name(GroupState state) {

@@ -42,6 +42,9 @@ using ClassicProtocols = std::vector<ClassicProtocol>;
 [[nodiscard]] ClassicProtocols copy_protocols(
     const std::vector<protocol::JoinGroupRequest::JoinGroupRequestProtocol>& protocols);
 
+/// What lengths and numbers add to each text of a record.
+inline constexpr std::size_t kClassicFieldBytes = 16;
+
 /// What protocols take in a record at most.
 [[nodiscard]] std::size_t content_bytes(
     const std::vector<protocol::JoinGroupRequest::JoinGroupRequestProtocol>& protocols);

@@ -48,14 +48,12 @@ ErrorCode check_sync(const ClassicGroup& group, const SyncGroupRequest& request)
     return ErrorCode::kNone;
 }
 
-/// Of the lengths and numbers beside each assignment.
-constexpr std::size_t kFieldBytes = 16;
-
 bool is_too_large(const ClassicGroup& group, const SyncGroupRequest& request,
                   const GroupSettings& settings) {
     std::size_t bytes = group.content_bytes();
-    for (const auto& each : request.assignments) bytes += each.assignment.size() + kFieldBytes;
-    return bytes > static_cast<std::size_t>(std::max<std::int64_t>(settings.record_bytes_max, 0));
+    for (const auto& each : request.assignments)
+        bytes += each.assignment.size() + kClassicFieldBytes;
+    return !settings.fits_record(bytes);
 }
 
 void assign(ClassicGroup& group, const SyncGroupRequest& request) {

@@ -40,13 +40,12 @@ HeldPartitions from_record(const std::vector<CurrentAssignment::TopicPartitions>
     return result;
 }
 
-/// Kafka writes an empty one where there is none.
+}  // namespace
+
 std::optional<std::string> without_empty(std::optional<std::string> text) {
     if (text && text->empty()) text.reset();
     return text;
 }
-
-}  // namespace
 
 ConsumerMember* ConsumerGroup::find(std::string_view member_id) {
     const auto found = members_.find(member_id);

@@ -106,6 +106,11 @@ class ConsumerGroup {
     Instant patterns_fixed_until;
     Timetable::Slot slot;
 
+    /// Whether the topics have changed since, and long enough ago.
+    [[nodiscard]] bool are_patterns_due(const Now& now) const {
+        return patterns_version != now.topics.version() && now.instant >= patterns_fixed_until;
+    }
+
     [[nodiscard]] const Members& members() const { return members_; }
     [[nodiscard]] Members& members() { return members_; }
     [[nodiscard]] ConsumerMember* find(std::string_view member_id);
@@ -176,6 +181,9 @@ class ConsumerGroup {
     const ConsumerGroupCurrentMemberAssignmentValue& value);
 [[nodiscard]] PartitionSet target_from_record(
     const ConsumerGroupTargetAssignmentMemberValue& value);
+
+/// Clients and Kafka's records have an empty one where there is none.
+[[nodiscard]] std::optional<std::string> without_empty(std::optional<std::string> text);
 
 /// Sorted, each once.
 [[nodiscard]] std::vector<std::string> topic_list(std::vector<std::string> names);

@@ -79,10 +79,12 @@ void ConsumerGroups::begin_sessions(Step& step, ConsumerGroup& group) {
 }
 
 void ConsumerGroups::begin_session(Step& step, const ConsumerGroup& group, ConsumerMember& member) {
+    if (member.is_classic()) {
+        member.session_ends = step.after(milliseconds(member.profile.classic->session_timeout_ms));
+        return;
+    }
     const auto own = step.now.topics.own_settings(group.id).consumer_session_timeout;
-    member.session_ends =
-        step.after(member.is_classic() ? milliseconds(member.profile.classic->session_timeout_ms)
-                                       : own.value_or(step.settings.consumer_session_timeout));
+    member.session_ends = step.after(own.value_or(step.settings.consumer_session_timeout));
 }
 
 ErrorCode ConsumerGroups::check_commit(ConsumerGroup& group,

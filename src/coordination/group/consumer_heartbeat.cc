@@ -281,9 +281,7 @@ bool ConsumerGroups::update_member(Step& step, ConsumerGroup& group, const Consu
         profile.topics = topic_list(*request.subscribed_topic_names);
     }
     if (request.subscribed_topic_regex) {
-        profile.pattern = request.subscribed_topic_regex;
-        // It wants none any more.
-        if (profile.pattern->empty()) profile.pattern.reset();
+        profile.pattern = without_empty(request.subscribed_topic_regex);
     }
     profile.client_id = beat.caller.client_id;
     profile.client_host = beat.caller.host;

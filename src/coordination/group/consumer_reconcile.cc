@@ -85,8 +85,7 @@ std::string_view assignor_name(const ConsumerGroup& group, const GroupSettings& 
 void ConsumerGroups::update_epoch(Step& step, ConsumerGroup& group, bool must_change) {
     const std::uint64_t version = step.now.topics.version();
     must_change = must_change || group.epoch <= 0;
-    const bool may_match_others = !group.patterns.empty() && group.patterns_version != version &&
-                                  step.now.instant >= group.patterns_fixed_until;
+    const bool may_match_others = !group.patterns.empty() && group.are_patterns_due(step.now);
     if (!must_change && !may_match_others && group.topics_version == version) return;
     group.topics_version = version;
     if (match_patterns(step, group)) must_change = true;
@@ -108,26 +107,24 @@ bool ConsumerGroups::match_patterns(Step& step, ConsumerGroup& group) {
             .group_id = group.id, .regular_expression = entry.first}));
         return true;
     });
-    const std::uint64_t version = step.now.topics.version();
-    const bool is_due =
-        group.patterns_version != version && step.now.instant >= group.patterns_fixed_until;
+    const bool is_due = group.are_patterns_due(step.now);
     bool is_changed = false;
     for (const std::string_view view : wanted) {
         const std::string pattern(view);
         const auto known = group.patterns.find(pattern);
-        if (known != group.patterns.end() && !is_due) continue;
         const bool is_known = known != group.patterns.end();
+        if (is_known && !is_due) continue;
         auto matched = matching_topics(pattern, step.now.topics);
         // One that takes too long for the topics as they have become keeps what it had.
         if (!matched && is_known) continue;
         auto topics = std::move(matched).value_or(std::vector<std::string>());
-        if (known != group.patterns.end() && known->second == topics) continue;
+        if (is_known && known->second == topics) continue;
         group.patterns.insert_or_assign(pattern, std::move(topics));
         step.effects.records.push_back(group.pattern_record(pattern, step.now, step.settings));
         is_changed = true;
     }
     if (is_due && !wanted.empty()) {
-        group.patterns_version = version;
+        group.patterns_version = step.now.topics.version();
         group.patterns_fixed_until = step.after(kPatternInterval);
     }
     return is_changed;

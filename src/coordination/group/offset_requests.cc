@@ -43,7 +43,7 @@ bool is_too_large(const protocol::OffsetCommitRequest& request, const GroupSetti
         bytes +=
             topic.partitions.size() * (request.group_id.size() + topic.name.size() + kFieldBytes);
     }
-    return bytes > static_cast<std::size_t>(std::max<std::int64_t>(settings.record_bytes_max, 0));
+    return !settings.fits_record(bytes);
 }
 
 }  // namespace

@@ -34,6 +34,9 @@ struct GroupSettings {
     /// The largest record that may be written, in bytes. Kafka has the offsets topic's
     /// max.message.bytes instead, which all that a step writes must fit in.
     std::int64_t record_bytes_max = 16 << 20;
+    [[nodiscard]] bool fits_record(std::size_t bytes) const {
+        return bytes <= static_cast<std::size_t>(std::max<std::int64_t>(record_bytes_max, 0));
+    }
     /// The most that one member may say of itself.
     [[nodiscard]] std::size_t member_bytes_max() const {
         constexpr std::int64_t kMemberBytesMax = 1 << 20;
