@@ -43,8 +43,7 @@ def make_batches(mb: int, value_bytes: int, codec: str) -> list[bytes]:
     words = ["".join(numbers.choices("abcdefghijklmnopqrstuvwxyz", k=numbers.randint(3, 10))) for _ in range(2048)]
     text = " ".join(numbers.choices(words, k=200_000)).encode()
 
-    def varint(number: int) -> bytes:
-        return wire.varint(number)
+    varint = wire.varint
 
     starts = [numbers.randrange(len(text) - value_bytes) for _ in range(5000)]
     ends = [varint(value_bytes) + text[at : at + value_bytes] + b"\0" for at in starts]

@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "load/options.h"
+#include "load/usage.h"
 #include "load/wire.h"
 
 namespace dlog::load {
@@ -26,12 +27,6 @@ constexpr int kConnectingMax = 500;
 constexpr std::uint64_t kInput = ~std::uint64_t{0};
 
 }  // namespace
-
-std::int64_t now_ns() {
-    timespec time{};
-    ::clock_gettime(CLOCK_MONOTONIC, &time);
-    return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
-}
 
 Crowd::Crowd(const CrowdOptions& options, OnFrame on_frame)
     : options_(options),

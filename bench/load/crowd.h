@@ -12,8 +12,6 @@
 
 namespace dlog::load {
 
-[[nodiscard]] std::int64_t now_ns();
-
 struct CrowdOptions {
     std::string host, port;
     int connections = 1;

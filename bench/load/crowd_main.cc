@@ -8,6 +8,7 @@
 #include <deque>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <vector>
 
 #include "load/broker.h"
@@ -37,10 +38,10 @@ Prints JSON lines.)";
 struct Asked {
     CrowdOptions crowd;
     MemberOptions members;
-    std::string mode, topic, kind = "metadata", pids;
+    std::string mode, topic, kind = "metadata";
     std::int32_t partitions = 1, partition = 0;
     int in_flight = 1, fetch_wait_ms = 600'000, fetch_bytes = 1000;
-    double rate = 0, seconds = 5;
+    double rate = 0;
 };
 
 Asked parse_crowd(int argc, char** argv) {
@@ -50,11 +51,7 @@ Asked parse_crowd(int argc, char** argv) {
     }
     Asked asked;
     asked.mode = argv[1];
-    const std::string endpoint = argv[2];
-    const std::size_t colon = endpoint.rfind(':');
-    if (colon == std::string::npos) die("expected HOST:PORT, got " + endpoint);
-    asked.crowd.host = endpoint.substr(0, colon);
-    asked.crowd.port = endpoint.substr(colon + 1);
+    std::tie(asked.crowd.host, asked.crowd.port) = split_endpoint(argv[2]);
     for (int i = 3; i < argc; i += 2) {
         const std::string name = argv[i];
         if (i + 1 == argc) die(name + " needs a value");
@@ -77,7 +74,7 @@ Asked parse_crowd(int argc, char** argv) {
         else if (name == "--rate")
             asked.rate = ::atof(value.c_str());
         else if (name == "--seconds")
-            asked.seconds = ::atof(value.c_str());
+            asked.members.seconds = ::atof(value.c_str());
         else if (name == "--fetch-wait")
             asked.fetch_wait_ms = number;
         else if (name == "--fetch-bytes")
@@ -89,12 +86,10 @@ Asked parse_crowd(int argc, char** argv) {
         else if (name == "--interval-ms")
             asked.members.interval_ms = number;
         else if (name == "--pid")
-            asked.pids = value;
+            asked.members.pids = value;
         else
             die("unknown option " + name);
     }
-    asked.members.seconds = asked.seconds;
-    asked.members.pids = asked.pids;
     return asked;
 }
 
@@ -105,7 +100,7 @@ std::string metadata_frame(const std::string& topic) {
     return w.out;
 }
 
-/// Version 4, from the beginning of the partition, or from the end when `is_waiting`.
+/// Version 4, from the beginning of the partition.
 std::string fetch_frame(const Asked& asked, std::int32_t partition, int wait_ms) {
     Writer w = request(kFetch, 4, 1);
     w.i32(-1).i32(wait_ms).i32(1).i32(asked.fetch_bytes).i8(0).i32(1).string(asked.topic);
@@ -174,12 +169,7 @@ int hold(const Asked& asked) {
 
 void print_asked(const Asked& asked, std::vector<std::int64_t>& latencies, double seconds) {
     std::sort(latencies.begin(), latencies.end());
-    const auto ms = [&](double quantile) {
-        if (latencies.empty()) return 0.0;
-        return static_cast<double>(latencies[static_cast<std::size_t>(
-                   quantile * static_cast<double>(latencies.size() - 1))]) *
-               1e-6;
-    };
+    const auto ms = [&](double quantile) { return quantile_ms(latencies, quantile); };
     printf(
         "{\"kind\":\"%s\",\"requests\":%zu,\"per_s\":%.0f,\"p50_ms\":%.4f,\"p99_ms\":%.4f,"
         "\"p999_ms\":%.4f,\"own_cpu_s\":%.2f}\n",
@@ -193,7 +183,7 @@ int ask(const Asked& asked) {
                                                              : metadata_frame(asked.topic);
     std::vector<std::int64_t> latencies;
     std::vector<std::deque<std::int64_t>> due(static_cast<std::size_t>(asked.crowd.connections));
-    const auto end = static_cast<std::int64_t>(asked.seconds * 1e9);
+    const auto end = static_cast<std::int64_t>(asked.members.seconds * 1e9);
     std::int64_t begin = 0;
     Crowd crowd(asked.crowd, [&](int client, std::string_view) {
         std::deque<std::int64_t>& mine = due[static_cast<std::size_t>(client)];

@@ -27,12 +27,6 @@
 namespace dlog::load {
 namespace {
 
-std::int64_t now_ns() {
-    timespec time{};
-    ::clock_gettime(CLOCK_MONOTONIC, &time);
-    return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
-}
-
 /// A connection with a queue of what is to be sent and a buffer of what has come.
 class Connection {
   public:
@@ -492,12 +486,7 @@ int Run::report() {
     const auto records = static_cast<double>(done_ - begin_done_);
     const double mb = records * static_cast<double>(options_.batch.record_bytes) * 1e-6;
     std::sort(latencies_ns_.begin(), latencies_ns_.end());
-    const auto ms = [&](double quantile) {
-        if (latencies_ns_.empty()) return 0.0;
-        const auto at =
-            static_cast<std::size_t>(quantile * static_cast<double>(latencies_ns_.size() - 1));
-        return static_cast<double>(latencies_ns_[at]) * 1e-6;
-    };
+    const auto ms = [&](double quantile) { return quantile_ms(latencies_ns_, quantile); };
     printf(
         "{\"label\":\"%s\",\"mode\":\"%s\",\"records\":%.0f,\"seconds\":%.4f,\"records_per_s\":%."
         "0f,"

@@ -182,17 +182,11 @@ class Members {
         is_measuring_ = false;
         const Usage after = usage_of(options_.pids);
         std::sort(latencies_.begin(), latencies_.end());
-        const auto ms = [&](double quantile) {
-            if (latencies_.empty()) return 0.0;
-            return static_cast<double>(latencies_[static_cast<std::size_t>(
-                       quantile * static_cast<double>(latencies_.size() - 1))]) *
-                   1e-6;
-        };
         printf(
             "{\"phase\":\"%s\",\"beats\":%zu,\"p50_ms\":%.3f,\"p99_ms\":%.3f,"
             "\"core_percent\":%.2f,\"rss_mb\":%.1f,\"rebalances_asked\":%d,"
             "\"disturbed_elsewhere\":%ld,\"closed\":%d,\"own_cpu_s\":%.2f}\n",
-            phase, latencies_.size(), ms(0.5), ms(0.99),
+            phase, latencies_.size(), quantile_ms(latencies_, 0.5), quantile_ms(latencies_, 0.99),
             (after.cpu_seconds - before.cpu_seconds) / options_.seconds * 100, after.rss_mb,
             disturbances, disturbed_elsewhere_, crowd_.closed(), own_cpu_seconds());
         fflush(stdout);

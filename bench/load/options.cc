@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include <string_view>
+#include <tuple>
 
 namespace dlog::load {
 
@@ -32,6 +33,12 @@ void die(const std::string& message) {
     ::exit(1);
 }
 
+std::pair<std::string, std::string> split_endpoint(const std::string& endpoint) {
+    const std::size_t colon = endpoint.rfind(':');
+    if (colon == std::string::npos) die("expected HOST:PORT, got " + endpoint);
+    return {endpoint.substr(0, colon), endpoint.substr(colon + 1)};
+}
+
 Options parse(int argc, char** argv) {
     if (argc < 4) {
         puts(kHelp);
@@ -39,11 +46,7 @@ Options parse(int argc, char** argv) {
     }
     Options o;
     o.mode = argv[1];
-    const std::string endpoint = argv[2];
-    const std::size_t colon = endpoint.rfind(':');
-    if (colon == std::string::npos) die("expected HOST:PORT, got " + endpoint);
-    o.host = endpoint.substr(0, colon);
-    o.port = endpoint.substr(colon + 1);
+    std::tie(o.host, o.port) = split_endpoint(argv[2]);
     o.topic = argv[3];
     for (int i = 4; i < argc; ++i) {
         const std::string name = argv[i];

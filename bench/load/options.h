@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "load/batches.h"
@@ -23,6 +24,9 @@ struct Options {
 
 /// Prints the help and exits when the arguments make no sense.
 [[nodiscard]] Options parse(int argc, char** argv);
+
+/// Exits when it is not HOST:PORT.
+[[nodiscard]] std::pair<std::string, std::string> split_endpoint(const std::string& endpoint);
 
 /// Prints the message and exits with 1.
 [[noreturn]] void die(const std::string& message);

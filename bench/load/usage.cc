@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -61,6 +62,18 @@ double own_cpu_seconds() {
         return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) * 1e-6;
     };
     return seconds(use.ru_utime) + seconds(use.ru_stime);
+}
+
+std::int64_t now_ns() {
+    timespec time{};
+    ::clock_gettime(CLOCK_MONOTONIC, &time);
+    return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
+}
+
+double quantile_ms(const std::vector<std::int64_t>& sorted_ns, double quantile) {
+    if (sorted_ns.empty()) return 0.0;
+    const auto at = static_cast<std::size_t>(quantile * static_cast<double>(sorted_ns.size() - 1));
+    return static_cast<double>(sorted_ns[at]) * 1e-6;
 }
 
 }  // namespace dlog::load
