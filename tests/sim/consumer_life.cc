@@ -133,9 +133,9 @@ Task<void> live_as_consumer(Member& self) {
         self.generation = kJoiningEpoch;
         self.must_report = false;
     }
-    const std::uint64_t beats = self.plan.kind == GroupKind::kMixed ? 30 : 100;
     while (self.goes_on()) {
-        if (self.clients.is_producing && self.random.chance(1, beats)) co_return co_await go(self);
+        if (self.clients.is_producing && self.random.chance(1, self.beats()))
+            co_return co_await go(self);
         if (!co_await beat(self)) co_return;
         if (!self.positions.empty() && self.random.chance(3, 4)) {
             if (co_await begin_at_offsets(self)) (void)co_await commit(self);

@@ -25,6 +25,7 @@ using protocol::ErrorCode;
 namespace {
 
 constexpr Duration kRetryPause = milliseconds(100);
+
 /// What ends a membership without being wrong; anything else is.
 bool is_lost(ErrorCode code) {
     return code == ErrorCode::kUnknownMemberId || code == ErrorCode::kIllegalGeneration ||
@@ -72,11 +73,11 @@ Task<bool> find_coordinator(Member& self) {
 namespace {
 
 /// What classic members of a group say that may change its protocol.
-Buffer embedded(const protocol::ConsumerProtocolSubscription& subscription) {
+template <class Message>
+Buffer embedded(const Message& message) {
     protocol::Writer writer;
-    writer.write(protocol::ConsumerProtocolSubscription::kHighestVersion);
-    const auto encoded =
-        subscription.encode(writer, protocol::ConsumerProtocolSubscription::kHighestVersion);
+    writer.write(Message::kHighestVersion);
+    const auto encoded = message.encode(writer, Message::kHighestVersion);
     DLOG_ASSERT(encoded.has_value());
     return writer.take();
 }
@@ -95,12 +96,7 @@ Buffer encode_part(const GroupPlan& plan, const std::vector<std::int32_t>& parti
     }
     protocol::ConsumerProtocolAssignment assignment;
     assignment.assigned_partitions.push_back({.topic = plan.topic, .partitions = partitions});
-    protocol::Writer writer;
-    writer.write(protocol::ConsumerProtocolAssignment::kHighestVersion);
-    const auto encoded =
-        assignment.encode(writer, protocol::ConsumerProtocolAssignment::kHighestVersion);
-    DLOG_ASSERT(encoded.has_value());
-    return writer.take();
+    return embedded(assignment);
 }
 
 std::vector<std::int32_t> decode_part(Member& self, ByteView bytes) {
@@ -308,11 +304,10 @@ Task<void> live_one_generation(Member& self) {
     if (!co_await join(self)) co_return;
     if (!co_await sync(self)) co_return;
     if (!co_await begin_at_offsets(self)) co_return;
-    const std::uint64_t beats = self.plan.kind == GroupKind::kMixed ? 30 : 100;
     while (self.goes_on()) {
         co_await port::sleep_for(self.clients.ports.clock,
                                  milliseconds(self.random.between(2, 120)));
-        if (self.clients.is_producing && self.random.chance(1, beats)) {
+        if (self.clients.is_producing && self.random.chance(1, self.beats())) {
             if (self.random.chance(1, 2)) co_await leave(self);
             self.wire.drop();
             self.forget();

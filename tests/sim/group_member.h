@@ -1,6 +1,8 @@
 /// What the lives of a group's member have in common, whichever protocol it speaks in each.
 #pragma once
 
+#include <algorithm>
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
@@ -30,6 +32,8 @@ struct Member {
     [[nodiscard]] bool goes_on() {
         return clients.is_producing || !groups.has_settled(plan.group, plan.partitions, now());
     }
+    /// It goes away after so many heartbeats on average: sooner where the protocol changes.
+    [[nodiscard]] std::uint64_t beats() const { return plan.kind == GroupKind::kMixed ? 30 : 100; }
     /// It is no member any more, and has nothing.
     void forget() {
         id.clear();
