@@ -1,16 +1,15 @@
 #include "client/admin.h"
 
 #include <algorithm>
-#include <map>
 
 #include "base/result.h"
+#include "client/offset_requests.h"
 #include "port/clock.h"
 #include "protocol/messages/create_partitions.h"
 #include "protocol/messages/create_topics.h"
 #include "protocol/messages/delete_topics.h"
 #include "protocol/messages/describe_configs.h"
 #include "protocol/messages/incremental_alter_configs.h"
-#include "protocol/messages/list_offsets.h"
 
 namespace dlog::client {
 
@@ -150,27 +149,19 @@ port::Task<Result<void>> alter_settings(Cluster& cluster, ConfigTarget target,
 namespace {
 
 /// What the partitions that are still open ask of each leader.
-Result<std::map<NodeId, protocol::ListOffsetsRequest>> requests_by_leader(
-    const TopicInfo& topic, const std::vector<std::int32_t>& open, Timestamp time,
-    std::int32_t wait_ms) {
-    std::map<NodeId, protocol::ListOffsetsRequest> requests;
+Result<OffsetRequests> requests_by_leader(const TopicInfo& topic,
+                                          const std::vector<std::int32_t>& open, Timestamp time,
+                                          std::int32_t wait_ms) {
+    OffsetRequests requests;
     for (const std::int32_t partition : open) {
         if (static_cast<std::size_t>(partition) >= topic.partitions.size()) {
             return unexpected(broker_error(
                 ErrorCode::kUnknownTopicOrPartition,
                 "topic " + topic.name + " has no partition " + std::to_string(partition)));
         }
-        const PartitionInfo& info = topic.partitions[static_cast<std::size_t>(partition)];
-        if (info.leader.value < 0) continue;  // it stays open
-        protocol::ListOffsetsRequest& request = requests[info.leader];
-        request.replica_id = -1;
-        request.timeout_ms = wait_ms;
-        if (request.topics.empty()) request.topics.emplace_back().name = topic.name;
-        auto& wanted = request.topics[0].partitions.emplace_back();
-        wanted.partition_index = partition;
-        wanted.current_leader_epoch = info.leader_epoch.value;
-        wanted.timestamp = time.ms;
+        ask_for_offset(requests, topic, partition, time);  // without a leader it stays open
     }
+    for (auto& [leader, request] : requests) request.timeout_ms = wait_ms;
     return requests;
 }
 

@@ -3,36 +3,15 @@
 #include <algorithm>
 
 #include "base/result.h"
+#include "client/offset_requests.h"
 #include "port/clock.h"
 #include "protocol/messages/describe_log_dirs.h"
-#include "protocol/messages/list_offsets.h"
 
 namespace dlog::client {
 
 using protocol::ErrorCode;
 
 namespace {
-
-std::map<NodeId, protocol::ListOffsetsRequest> requests_by_leader(
-    std::span<const TopicInfoPtr> topics, Timestamp time) {
-    std::map<NodeId, protocol::ListOffsetsRequest> requests;
-    for (const TopicInfoPtr& topic : topics) {
-        for (std::size_t index = 0; index < topic->partitions.size(); ++index) {
-            const PartitionInfo& partition = topic->partitions[index];
-            if (partition.leader.value < 0) continue;
-            protocol::ListOffsetsRequest& request = requests[partition.leader];
-            request.replica_id = -1;
-            if (request.topics.empty() || request.topics.back().name != topic->name) {
-                request.topics.emplace_back().name = topic->name;
-            }
-            auto& wanted = request.topics.back().partitions.emplace_back();
-            wanted.partition_index = static_cast<std::int32_t>(index);
-            wanted.current_leader_epoch = partition.leader_epoch.value;
-            wanted.timestamp = time.ms;
-        }
-    }
-    return requests;
-}
 
 void add_sizes(StoredLogs& logs,
                const protocol::DescribeLogDirsResponse::DescribeLogDirsResult& folder) {
@@ -54,7 +33,11 @@ port::Task<std::map<PartitionName, Offset>> offsets_everywhere(Cluster& cluster,
                                                                std::span<const TopicInfoPtr> topics,
                                                                Timestamp time, Instant deadline) {
     std::map<PartitionName, Offset> offsets;
-    auto requests = requests_by_leader(topics, time);
+    OffsetRequests requests;
+    for (const TopicInfoPtr& topic : topics) {
+        const auto count = static_cast<std::int32_t>(topic->partitions.size());
+        for (std::int32_t i = 0; i < count; ++i) ask_for_offset(requests, *topic, i, time);
+    }
     for (auto& [leader, request] : requests) {
         const auto connection = co_await cluster.connection_to(leader);
         if (!connection) continue;
