@@ -118,6 +118,7 @@ class Harness {
     Records read;
     std::map<std::string, std::string> values;
     std::vector<Error> errors;
+    Offset stopped_at;  ///< Where the last read with an error began.
     int reads_in_vain = 0;
 
   private:
@@ -165,6 +166,7 @@ class Harness {
                 {.from = from, .max_bytes = 900, .at_least_one = true});
             if (!result) {
                 self.errors.push_back(result.error());
+                self.stopped_at = from;
                 co_return;
             }
             std::vector<std::uint8_t> bytes;
@@ -237,6 +239,33 @@ TEST_CASE("a read goes on behind segments that compaction left nothing of") {
     CHECK(harness.values.size() == 2);
     CHECK(records.size() == 3);
     CHECK(harness.reads_in_vain == 0);
+}
+
+TEST_CASE("damage behind segments that compaction left nothing of is told from there on only") {
+    Harness harness(12, {.backoff = seconds(30)});
+    harness.open();
+    for (int i = 0; i < 400; ++i) harness.append("key", std::string(100, '.'));
+    harness.append("end", std::string(3'900, 'e'));
+    harness.append("end", std::string(3'900, 'e'));
+    harness.wait_for_rounds(1);
+    const Offset last_key = harness.read_all().front().first;
+    harness.restart(true);
+    Offset segment = last_key;
+    const auto path = [&segment] {
+        return partition_folder("data", kKey) + "/" +
+               storage::segment_file_name(segment, storage::FileKind::kLog);
+    };
+    while (harness.disk().contents(path()).empty()) {
+        REQUIRE(segment > Offset{0});
+        segment = segment - 1;
+    }
+    const std::size_t size = harness.disk().contents(path()).size();
+    REQUIRE(harness.disk().flip_bit(path(), size - 1, 1));
+    harness.open();
+    CHECK(harness.read_all().empty());
+    CHECK(harness.errors == std::vector{Error::kCorrupt});
+    CHECK(harness.stopped_at >= segment);
+    CHECK(harness.stopped_at <= last_key);
 }
 
 TEST_CASE("a partition that is not compacted, and a cleaner that is off, leave everything") {

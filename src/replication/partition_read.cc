@@ -62,14 +62,19 @@ std::optional<Result<ReadResult>> Partition::read_now(const ReadRequest& request
 Task<Result<ReadResult>> Partition::read(ReadRequest request) {
     const std::shared_ptr<Partition> self = shared_from_this();
     const port::Gate::Hold hold = work_.enter();
+    // The last batch without records that the read went on behind. What stops the read there says
+    // nothing against the offsets up to there: they are answered with that batch.
+    std::optional<ReadResult> passed;
     while (true) {
-        if (auto now = read_now(request)) co_return *std::move(now);
-        auto result = co_await read_file(request);
+        auto now = read_now(request);
+        auto result = now ? *std::move(now) : co_await read_file(request);
         if (!result && result.error() == Error::kReplaced) continue;
+        if (passed && (!result || result->size_bytes == 0)) co_return *std::move(passed);
         if (!result || !is_without_records(*result) || result->next_offset >= high_watermark_) {
             co_return std::move(result);
         }
         request.from = result->next_offset;
+        passed = *std::move(result);
     }
 }
 
