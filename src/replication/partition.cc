@@ -406,10 +406,12 @@ Task<Result<Offset>> Partition::delete_records(std::optional<Offset> before) {
     const storage::Retired retired = log_->delete_before(start);
     progress_.notify_all();
     co_await remove_segments(&retired);
-    while (persisted_start_ < start) {
+    // Retention may have gone further: what is answered is what holds after a crash.
+    const Offset answered = log_->log_start_offset();
+    while (persisted_start_ < answered) {
         if (!co_await write_checkpoint(false)) co_return unexpected(Error::kStorageFailed);
     }
-    co_return log_->log_start_offset();
+    co_return answered;
 }
 
 std::size_t Partition::evict_tail(std::size_t target_bytes) {
