@@ -164,6 +164,7 @@ History::Reading History::begin_reading(LogId log) const {
     const LogState& state = logs_[log];
     Reading reading;
     reading.known_start = state.known_start;
+    reading.deleted_start = state.deleted_start;
     for (const auto* known : {&state.acknowledged, &state.seen}) {
         if (known->empty()) continue;
         reading.known_end = std::max(reading.known_end, known->rbegin()->first + 1);
@@ -198,7 +199,7 @@ void History::check_bounds(LogState& state, const Reading& reading) {
     if (!state.rules.may_drop_old && start > state.asked_start) {
         complain(state, start, "the log starts here, without retention");
     }
-    if (start < state.deleted_start) {
+    if (start < reading.deleted_start) {
         complain(state, start, "the log starts here, where it was deleted");
     }
     if (start < reading.known_start && reading.deaths == deaths_) {

@@ -78,6 +78,7 @@ class History {
         bool is_among_writers = false;
 
         std::int64_t known_start = 0;
+        std::int64_t deleted_start = 0;
         std::int64_t known_end = 0;
         std::uint64_t losses = 0;
         std::uint64_t deaths = 0;
