@@ -62,6 +62,23 @@ void TestCluster::crash(NodeId id) {
     node.log.reset();
 }
 
+void TestCluster::fail_writes(NodeId id) {
+    Node& node = nodes.at(id);
+    LogPosition left = node.durable->history.end();
+    std::deque<DiskWrite> votes;
+    for (const DiskWrite& writing : node.writing) {
+        if (writing.install || writing.trim) return;
+        if (writing.write) left = std::min(left, writing.write->keep);
+        if (writing.ballot) votes.push_back(writing);
+    }
+    node.writing = std::move(votes);
+    node.log->cut(left);
+    node.writing.push_back(
+        {.write = WriteLog{.keep = left, .epochs = {}, .from = left.end, .end = left}});
+    start_disk(node);
+    step(id, Lost{.end = left});
+}
+
 Instant TestCluster::clock(const Node& node) const {
     return {now.ns + node.skew_ns + now.ns / 1000 * node.drift};
 }

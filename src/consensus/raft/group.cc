@@ -30,7 +30,9 @@ Effects Group::step(Instant now, const Peers& peers, const Input& input) {
     Step step{.now = now, .peers = peers, .effects = {}};
     const LogPosition commit = commit_;
     std::visit([&](const auto& one) { on(step, one); }, input);
-    DLOG_ASSERT(commit <= commit_ && commit_ <= history_.end(), commit.end, commit_.end);
+    const bool may_go_back = std::holds_alternative<Lost>(input);
+    DLOG_ASSERT(commit <= commit_ || may_go_back, commit.end, commit_.end);
+    DLOG_ASSERT(commit_ <= history_.end(), commit_.end, history_.end().end);
     DLOG_ASSERT(role_ != Role::kLeader || history_.end().term == ballot_.term, ballot_.term);
     return std::move(step.effects);
 }
@@ -129,6 +131,21 @@ void Group::on(Step& step, const Installed& installed) {
     is_installing_ = false;
     persisted_ = std::max(persisted_, installed.start);
     if (leader_) answer(step);
+}
+
+void Group::on(Step& step, const Lost& lost) {
+    DLOG_ASSERT(history_.contains(lost.end), lost.end.term, lost.end.end);
+    DLOG_ASSERT(!is_installing_);
+    // Whoever voted for it, or would, did so for a log that is no more.
+    if (role_ == Role::kLeader) {
+        resign(step, ballot_.term);
+    } else if (role_ != Role::kFollower) {
+        become_follower(step, ballot_.term, {});
+    }
+    history_.truncate(lost.end);
+    persisted_ = std::min(persisted_, lost.end);
+    verified_ = std::min(verified_, lost.end);
+    commit_ = std::min(commit_, lost.end);
 }
 
 void Group::on(Step& /*step*/, const Trimmed& trimmed) {

@@ -84,6 +84,11 @@ struct Loaded {
 struct Installed {
     LogPosition start;
 };
+/// The log was cut off behind `end`, unasked: what had been written there could not be kept. The
+/// changes that were not done yet are void with it. A leader resigns.
+struct Lost {
+    LogPosition end;
+};
 /// The log's start moved.
 struct Trimmed {
     Offset start;
@@ -104,7 +109,7 @@ struct SetLearners {
 
 using Input =
     std::variant<Tick, PeerChanged, LinkReset, Received, BallotPersisted, Persisted, Proposed,
-                 Loaded, Installed, Trimmed, HandOver, ChangeVoters, SetLearners>;
+                 Loaded, Installed, Lost, Trimmed, HandOver, ChangeVoters, SetLearners>;
 
 // --------------------------------------------------------------------------------------- effects
 
@@ -158,6 +163,7 @@ struct Recovered {
 
 /// Owned by the partition's core. Invariants: commit <= the log's end; a leader never truncates;
 /// what is committed is never truncated; a vote leaves only after its ballot is on stable storage.
+/// What is known to be committed grows, but for Lost: then it has to come from the others again.
 class Group {
   public:
     Group(NodeId self, GroupOptions options, Recovered recovered, Random random);
@@ -191,6 +197,7 @@ class Group {
     void on(Step& step, const Proposed& proposed);
     void on(Step& step, const Loaded& loaded);
     void on(Step& step, const Installed& installed);
+    void on(Step& step, const Lost& lost);
     void on(Step& step, const Trimmed& trimmed);
     void on(Step& step, const HandOver& handover);
     void on(Step& step, const ChangeVoters& change);

@@ -69,7 +69,7 @@ class Life {
     void disturb() {
         const NodeId node = any_node();
         const bool is_up = cluster_.nodes.at(node).is_up;
-        switch (cluster_.random.below(16)) {
+        switch (cluster_.random.below(17)) {
             case 0:
                 if (is_up) cluster_.crash(node);
                 break;
@@ -96,6 +96,9 @@ class Life {
                 break;
             case 8:
                 if (is_up) cluster_.step(node, SetLearners{.nodes = {any_node()}});
+                break;
+            case 9:
+                if (is_up) cluster_.fail_writes(node);
                 break;
             default:
                 for (const NodeId leader : cluster_.leaders()) cluster_.propose(leader);

@@ -106,6 +106,9 @@ class TestCluster {
     /// first records.
     void crash(NodeId id);
 
+    /// What the log was to write fails; votes are written elsewhere.
+    void fail_writes(NodeId id);
+
     [[nodiscard]] Instant clock(const Node& node) const;
 
     void step(NodeId id, const Input& input, std::vector<Value> values = {});
