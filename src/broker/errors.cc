@@ -11,6 +11,7 @@ ErrorCode error_code_of(replication::Error error) {
     switch (error) {
         // Clients look for the leader again and retry: the topic is gone, or the node is stopping.
         case Error::kClosed:
+        case Error::kNotLeader:
             return ErrorCode::kNotLeaderOrFollower;
         case Error::kStorageFull:
         case Error::kReplaced:  // the partition keeps it to itself

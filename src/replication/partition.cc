@@ -64,6 +64,8 @@ std::string_view error_name(Error error) {
             return "the leader epoch is later than this replica's";
         case Error::kTimedOut:
             return "the append was not committed in time";
+        case Error::kNotLeader:
+            return "another replica leads the partition";
         case Error::kReplaced:
             return "the segment was rewritten";
     }
@@ -76,10 +78,10 @@ Partition::Partition(ShardServices& services, PartitionKey key, PartitionFolder 
       key_(std::move(key)),
       folder_(std::move(folder)),
       log_(std::move(log)),
-      epoch_(epoch),
+      leadership_{.epoch = epoch, .leader = {}, .is_here = true, .accepts_appends = true},
       high_watermark_(log_->persisted_offset()),
       persisted_start_(log_->log_start_offset()) {
-    DLOG_ASSERT(epoch_ >= log_->epochs().latest(), epoch_, log_->epochs().latest());
+    DLOG_ASSERT(epoch >= log_->epochs().latest(), epoch, log_->epochs().latest());
     DLOG_ASSERT(high_watermark_ >= log_->log_start_offset());
 }
 
@@ -106,7 +108,7 @@ PartitionStatus Partition::status() const {
             .log_end_offset = log_->log_end_offset(),
             .size_bytes = log_->size_bytes(),
             .segment_count = log_->segments().size(),
-            .leader_epoch = epoch_};
+            .leader_epoch = leadership_.epoch};
 }
 
 std::vector<ProducerStatus> Partition::producers() const {
@@ -128,21 +130,24 @@ std::vector<ProducerStatus> Partition::producers() const {
 
 Result<Admitted> Partition::append(Buffer batch, Timestamp now) {
     if (is_closed_) return unexpected(Error::kClosed);
+    if (!leadership_.accepts_appends) return unexpected(Error::kNotLeader);
     const std::size_t size_bytes = batch.size();
     const std::size_t held_before = log_->tail_bytes_held();
-    const auto appended = log_->append(std::move(batch), epoch_, now);
+    const auto appended = log_->append(std::move(batch), leadership_.epoch, now);
     if (!appended) return unexpected(from_storage(appended.error()));
     if (!appended->is_duplicate) {
         services_.tail_bytes_held += log_->tail_bytes_held() - held_before;
         services_.metrics.appended_batches += 1;
         services_.metrics.appended_bytes += size_bytes;
         start_writing();
+        if (consensus_ != nullptr) consensus_->appended();
     }
     return Admitted{.base_offset = appended->base_offset,
                     .next_offset = appended->next_offset,
                     .log_append_time = appended->log_append_time,
                     .log_start_offset = log_->log_start_offset(),
-                    .generation = log_->generation()};
+                    .generation = log_->generation(),
+                    .leader_epoch = leadership_.epoch};
 }
 
 std::optional<Result<void>> Partition::outcome_of(const Admitted& admitted) const {
@@ -160,6 +165,8 @@ std::optional<Result<void>> Partition::outcome_of(const Admitted& admitted) cons
     }
     if (admitted.next_offset <= high_watermark_) return Result<void>();
     if (is_drained_) return Result<void>(unexpected(Error::kClosed));
+    const bool is_deposed = !leadership_.is_here || leadership_.epoch != admitted.leader_epoch;
+    if (is_deposed) return Result<void>(unexpected(Error::kNotLeader));
     return std::nullopt;
 }
 
@@ -229,7 +236,7 @@ void Partition::after_written() {
         start_syncing();
         return;
     }
-    move_high_watermark();
+    note_stored();
     const auto flush_bytes = static_cast<std::uint64_t>(config().flush_bytes);
     // A finished segment is synced at once, as Kafka does: no number of them waits with open files.
     if (log_->unsynced_records() >= config().flush_messages ||
@@ -255,6 +262,7 @@ void Partition::after_lost(const storage::LostRange& lost, DiskError error, std:
                                      {"lost_from_offset", lost.begin_offset},
                                      {"lost_to_offset", lost.end_offset},
                                      {"acknowledged", lost_committed}});
+    if (consensus_ != nullptr) consensus_->lost();
     progress_.notify_all();
 }
 
@@ -291,7 +299,7 @@ Task<void> Partition::sync_loop(std::shared_ptr<Partition> self) {
         }
         if (generation == log.generation()) log.persisted(target);
         const Offset visible = self->high_watermark_;
-        self->move_high_watermark();
+        self->note_stored();
         // Under write.caching the high watermark was there before what was synced.
         if (visible == self->high_watermark_) self->progress_.notify_all();
         if (log.checkpoint_need() == storage::CheckpointNeed::kNow) self->start_checkpoint();
@@ -307,11 +315,49 @@ Task<void> Partition::sync_later(std::shared_ptr<Partition> self) {
     if (!self->is_closed_) self->start_syncing();
 }
 
-void Partition::move_high_watermark() {
-    const Offset safe = config().write_caching ? log_->written_offset() : log_->persisted_offset();
-    if (safe <= high_watermark_) return;
-    high_watermark_ = safe;
+void Partition::note_stored() {
+    if (consensus_ != nullptr) {
+        consensus_->stored();
+    } else {
+        set_committed(stored_offset());
+    }
+}
+
+// Consensus.
+
+void Partition::join(Consensus& consensus) {
+    DLOG_ASSERT(consensus_ == nullptr);
+    consensus_ = &consensus;
+    high_watermark_ = log_->log_start_offset();
+    leadership_ = {};
+}
+
+void Partition::leave() {
+    consensus_ = nullptr;
+    set_leadership({.epoch = leadership_.epoch});
+}
+
+void Partition::set_leadership(const Leadership& leadership) {
+    DLOG_ASSERT(leadership.epoch >= leadership_.epoch, leadership.epoch, leadership_.epoch);
+    DLOG_ASSERT(!leadership.is_here || leadership.epoch >= log_->epochs().latest());
+    if (leadership == leadership_) return;
+    leadership_ = leadership;
     progress_.notify_all();
+}
+
+void Partition::set_committed(Offset end) {
+    DLOG_ASSERT(end <= log_->log_end_offset(), end, log_->log_end_offset());
+    if (end <= high_watermark_) return;
+    high_watermark_ = end;
+    progress_.notify_all();
+}
+
+Offset Partition::stored_offset() const {
+    return config().write_caching ? log_->written_offset() : log_->persisted_offset();
+}
+
+std::span<const storage::EpochStart> Partition::epochs() const {
+    return log_->epochs().entries();
 }
 
 // Checkpoints, retention, the end.
@@ -363,6 +409,7 @@ Task<void> Partition::apply_retention() {
 
 /// Makes what the log has dropped go from the disk.
 Task<void> Partition::remove_segments(const storage::Retired* retired) {
+    if (consensus_ != nullptr) consensus_->trimmed();
     if (log_->has_unwritten()) start_writing();
     if (retired->segments.empty()) co_return;
     services_.metrics.deleted_segments += retired->segments.size();

@@ -6,6 +6,7 @@
 #include <expected>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -17,6 +18,7 @@
 #include "port/net.h"
 #include "port/sync.h"
 #include "port/task.h"
+#include "replication/consensus.h"
 #include "replication/partition_folder.h"
 #include "storage/log_config.h"
 #include "storage/scanner.h"
@@ -27,7 +29,9 @@ class DirtyScan;
 class GroupCleaner;
 class Log;
 class OffsetMap;
+struct Cleanable;
 struct CleaningRules;
+struct EpochStart;
 struct FileRead;
 struct FileSlice;
 struct LostRange;
@@ -51,6 +55,7 @@ enum class Error : std::uint8_t {
     kBatchTooLarge,       ///< Larger than segment.bytes.
     kEpochTooNew,         ///< The asker knows a later leader epoch than this replica.
     kTimedOut,            ///< Not decided by the caller's deadline.
+    kNotLeader,           ///< Another replica leads, or led when the append came.
     kReplaced,            ///< Compaction rewrote the segment meanwhile: plan again. Never leaves.
 };
 
@@ -74,6 +79,7 @@ struct Admitted {
     Timestamp log_append_time = kNoTimestamp;  ///< Set under message.timestamp.type=LogAppendTime.
     Offset log_start_offset;
     std::uint64_t generation = 0;  ///< Which of the log's histories the offsets belong to.
+    LeaderEpoch leader_epoch = kNoEpoch;
 };
 
 struct ReadRequest {
@@ -81,6 +87,8 @@ struct ReadRequest {
     std::size_t max_bytes = 0;
     /// Serve the first batch whole even when it is larger than max_bytes (KIP-74).
     bool at_least_one = false;
+    /// Only what ends at or before it; nothing: the high watermark. A replica reads further.
+    std::optional<Offset> limit = {};
 };
 
 /// Whole batches (the last may be cut short when it comes from a file), ready to be written to a
@@ -136,7 +144,13 @@ class Partition : public std::enable_shared_from_this<Partition> {
     ~Partition();
 
     [[nodiscard]] const PartitionKey& key() const { return key_; }
-    [[nodiscard]] LeaderEpoch leader_epoch() const { return epoch_; }
+    [[nodiscard]] LeaderEpoch leader_epoch() const { return leadership_.epoch; }
+    /// A partition without other replicas is always led here.
+    [[nodiscard]] const Leadership& leadership() const { return leadership_; }
+    /// False when another may lead by now and what is read may be out of date.
+    [[nodiscard]] bool may_serve_reads() const {
+        return consensus_ == nullptr || consensus_->may_serve_reads();
+    }
     [[nodiscard]] const storage::LogConfig& config() const;
     void set_config(const storage::LogConfig& config);
 
@@ -147,8 +161,9 @@ class Partition : public std::enable_shared_from_this<Partition> {
     [[nodiscard]] Result<Admitted> append(Buffer batch, Timestamp now);
 
     /// Waits until everything up to `admitted` is committed: on stable storage, or in the system's
-    /// cache under write.caching. Fails when it was lost on the way (kStorageFull, kStorageFailed,
-    /// kClosed), or is undecided at the deadline (kTimedOut): then it may still be committed later.
+    /// cache under write.caching, and of as many replicas as the topic asks for. Fails when it was
+    /// lost on the way (kStorageFull, kStorageFailed, kClosed), is undecided at the deadline
+    /// (kTimedOut) or when its leader was deposed (kNotLeader): then it may still be committed.
     [[nodiscard]] port::Task<Result<void>> committed(Admitted admitted, Instant deadline = kNever);
     /// The same without waiting: nullopt while it is not decided.
     [[nodiscard]] std::optional<Result<void>> outcome_of(const Admitted& admitted) const;
@@ -160,8 +175,8 @@ class Partition : public std::enable_shared_from_this<Partition> {
     [[nodiscard]] std::optional<Result<ReadResult>> read_now(const ReadRequest& request);
     [[nodiscard]] port::Task<Result<ReadResult>> read(ReadRequest request);
 
-    /// Signalled when the high watermark or the log start moved, an append was lost, or the
-    /// partition closed.
+    /// Signalled when the high watermark, the log start or the leadership changed, an append was
+    /// lost, or the partition closed.
     [[nodiscard]] port::Notifier& progress() { return progress_; }
     [[nodiscard]] bool is_closed() const { return is_closed_; }
 
@@ -186,6 +201,20 @@ class Partition : public std::enable_shared_from_this<Partition> {
     [[nodiscard]] Result<EpochEnd> end_of_epoch(LeaderEpoch epoch) const;
     /// The epoch under which `offset` was written.
     [[nodiscard]] LeaderEpoch epoch_of(Offset offset) const;
+
+    // For its replica.
+
+    /// From now on `consensus` decides what is committed and who leads: nothing and nobody so far.
+    void join(Consensus& consensus);
+    /// It decides no more.
+    void leave();
+    void set_leadership(const Leadership& leadership);
+    /// What is before `end` is committed; ignored when that is known.
+    void set_committed(Offset end);
+    /// Up to here the log may be counted on: on stable storage, or written under write.caching.
+    [[nodiscard]] Offset stored_offset() const;
+    /// Which epochs wrote records here, ascending.
+    [[nodiscard]] std::span<const storage::EpochStart> epochs() const;
 
     // For the shard.
 
@@ -229,6 +258,8 @@ class Partition : public std::enable_shared_from_this<Partition> {
 
     // Compaction, in partition_compact.cc. False: not now.
     [[nodiscard]] port::Task<bool> clean_once();
+    [[nodiscard]] std::span<const storage::Segment> committed_segments() const;
+    [[nodiscard]] storage::Cleanable find_cleanable(Timestamp now) const;
     [[nodiscard]] port::Task<bool> clean(std::vector<storage::Segment> segments, Timestamp now,
                                          storage::DirtyScan* scan, const storage::OffsetMap* map);
     void put_off_cleaning();
@@ -248,7 +279,8 @@ class Partition : public std::enable_shared_from_this<Partition> {
 
     void after_written();
     void after_lost(const storage::LostRange& lost, port::DiskError error, std::string_view what);
-    void move_high_watermark();
+    void note_stored();
+    [[nodiscard]] Offset limit_of(const ReadRequest& request) const;
     [[nodiscard]] port::Task<void> pause_of_writes();
     [[nodiscard]] port::Task<void> remove_segments(const storage::Retired* retired);
 
@@ -268,7 +300,8 @@ class Partition : public std::enable_shared_from_this<Partition> {
     PartitionKey key_;
     PartitionFolder folder_;
     std::unique_ptr<storage::Log> log_;
-    LeaderEpoch epoch_;
+    Leadership leadership_;
+    Consensus* consensus_ = nullptr;
     Offset high_watermark_;
     Offset persisted_start_;  ///< The log's start that the next start of the node finds.
     port::Notifier progress_;

@@ -39,16 +39,23 @@ constexpr std::uint64_t kSyncBytes = std::uint64_t{8} << 20;
 /// How long a throttled round sleeps before it looks whether its partition closes.
 constexpr Duration kPaceStep = milliseconds(100);
 
-storage::Cleanable cleanable_of(const storage::Log& log, Timestamp now) {
-    return storage::find_cleanable(log.sealed_segments(), log.cleaned_to(), now,
-                                   log.config().min_compaction_lag_ms);
-}
-
 storage::SwapFileName swap_name(const Segment& segment) {
     return {segment.base_offset, segment.end_offset};
 }
 
 }  // namespace
+
+/// What may be compacted: a follower's log may still lose what is not committed.
+std::span<const Segment> Partition::committed_segments() const {
+    const auto sealed = log_->sealed_segments();
+    const auto end = std::ranges::upper_bound(sealed, high_watermark_, {}, &Segment::end_offset);
+    return sealed.first(static_cast<std::size_t>(end - sealed.begin()));
+}
+
+storage::Cleanable Partition::find_cleanable(Timestamp now) const {
+    return storage::find_cleanable(committed_segments(), log_->cleaned_to(), now,
+                                   config().min_compaction_lag_ms);
+}
 
 Task<double> Partition::compaction_urgency() {
     if (is_closed_ || services_.ports.clock.now() < cleaning_from_) co_return 0;
@@ -62,12 +69,12 @@ Task<double> Partition::compaction_urgency() {
         steps.emplace_back(*std::move(rolled));
         (void)co_await folder_.perform(std::move(steps));
     }
-    const storage::Cleanable cleanable = cleanable_of(*log_, now);
+    const storage::Cleanable cleanable = find_cleanable(now);
     if (cleanable.is_empty()) co_return 0;
     const double ratio = cleanable.dirty_ratio();
     if (ratio > config().min_cleanable_dirty_ratio) co_return ratio;
     if (config().max_compaction_lag_ms == INT64_MAX) co_return 0;
-    const auto sealed = log_->sealed_segments();
+    const auto sealed = committed_segments();
     const auto dirty =
         std::ranges::upper_bound(sealed, cleanable.dirty_from, {}, &Segment::end_offset);
     if (dirty == sealed.end()) co_return 0;
@@ -107,9 +114,9 @@ Task<bool> Partition::clean_once() {
     if (!config().compacts) co_return false;
 
     const Timestamp now = services_.ports.clock.wall_now();
-    const storage::Cleanable cleanable = cleanable_of(*log_, now);
+    const storage::Cleanable cleanable = find_cleanable(now);
     if (cleanable.is_empty()) co_return false;
-    const auto sealed = log_->sealed_segments().first(cleanable.segment_count);
+    const auto sealed = committed_segments().first(cleanable.segment_count);
     const std::vector<Segment> segments(sealed.begin(), sealed.end());
     if (!begin_round(segments)) co_return false;
     const auto dirty =

@@ -37,10 +37,14 @@ ReadResult Partition::empty_read() const {
     return {.high_watermark = high_watermark_, .log_start_offset = log_->log_start_offset()};
 }
 
+Offset Partition::limit_of(const ReadRequest& request) const {
+    return request.limit ? *request.limit : high_watermark_;
+}
+
 std::optional<Result<ReadResult>> Partition::read_now(const ReadRequest& request) {
     if (is_closed_) return Result<ReadResult>(unexpected(Error::kClosed));
     auto plan = log_->read({.from = request.from,
-                            .limit = high_watermark_,
+                            .limit = limit_of(request),
                             .max_bytes = request.max_bytes,
                             .at_least_one = request.at_least_one});
     if (!plan) return Result<ReadResult>(unexpected(Error::kOffsetOutOfRange));
@@ -50,7 +54,7 @@ std::optional<Result<ReadResult>> Partition::read_now(const ReadRequest& request
     }
     ReadResult result = empty_read();
     if (auto* memory = std::get_if<storage::MemoryRead>(&*plan)) {
-        DLOG_ASSERT(memory->parts.empty() || memory->next_offset <= high_watermark_);
+        DLOG_ASSERT(memory->parts.empty() || memory->next_offset <= limit_of(request));
         result.size_bytes = memory->size_bytes;
         result.next_offset = memory->next_offset;
         result.parts.reserve(memory->parts.size());
@@ -70,7 +74,7 @@ Task<Result<ReadResult>> Partition::read(ReadRequest request) {
         auto result = now ? *std::move(now) : co_await read_file(request);
         if (!result && result.error() == Error::kReplaced) continue;
         if (passed && (!result || result->size_bytes == 0)) co_return *std::move(passed);
-        if (!result || !is_without_records(*result) || result->next_offset >= high_watermark_) {
+        if (!result || !is_without_records(*result) || result->next_offset >= limit_of(request)) {
             co_return std::move(result);
         }
         request.from = result->next_offset;
@@ -82,7 +86,7 @@ Task<Result<ReadResult>> Partition::read(ReadRequest request) {
 Task<Result<ReadResult>> Partition::read_file(ReadRequest request) {
     const std::uint64_t replacements = log_->replacements();
     auto plan = log_->read({.from = request.from,
-                            .limit = high_watermark_,
+                            .limit = limit_of(request),
                             .max_bytes = request.max_bytes,
                             .at_least_one = request.at_least_one});
     DLOG_ASSERT(plan && std::holds_alternative<storage::FileRead>(*plan));
@@ -296,9 +300,9 @@ Task<Result<TimestampOffset>> Partition::offset_of_max_timestamp() {
 }
 
 Result<EpochEnd> Partition::end_of_epoch(LeaderEpoch epoch) const {
-    if (epoch > epoch_) return unexpected(Error::kEpochTooNew);
+    if (epoch > leadership_.epoch) return unexpected(Error::kEpochTooNew);
     // This leader's epoch ends at the log's end even before it wrote anything.
-    if (epoch == epoch_) return EpochEnd{epoch, log_->log_end_offset()};
+    if (epoch == leadership_.epoch) return EpochEnd{epoch, log_->log_end_offset()};
     const storage::EpochEnd end = log_->epochs().end_of(epoch, log_->log_end_offset());
     return EpochEnd{end.epoch, end.end_offset};
 }

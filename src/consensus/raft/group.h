@@ -174,6 +174,7 @@ class Group {
 
     [[nodiscard]] Role role() const { return role_; }
     [[nodiscard]] LeaderEpoch term() const { return ballot_.term; }
+    [[nodiscard]] const Ballot& ballot() const { return ballot_; }
     [[nodiscard]] std::optional<NodeId> leader() const { return leader_; }
     [[nodiscard]] const History& history() const { return history_; }
     [[nodiscard]] LogPosition commit() const { return commit_; }
