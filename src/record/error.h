@@ -11,14 +11,16 @@
 namespace dlog::record {
 
 enum class Error : std::uint8_t {
-    kTruncated,         ///< the bytes end inside the batch: CORRUPT_MESSAGE
-    kBadLength,         ///< a length field that no batch can have: CORRUPT_MESSAGE
-    kBadCrc,            ///< CORRUPT_MESSAGE
-    kOldMagic,          ///< message formats 0 and 1, which Kafka 4 refuses: INVALID_RECORD
-    kUnknownMagic,      ///< INVALID_RECORD
-    kBadAttributes,     ///< an unknown codec, or bits that a client may not set: INVALID_RECORD
-    kBadCount,          ///< the record count lies, or differs from the offset range: INVALID_RECORD
-    kBadOffsets,        ///< the records' offset deltas are not 0, 1, 2 and so on: INVALID_RECORD
+    kTruncated,      ///< the bytes end inside the batch: CORRUPT_MESSAGE
+    kBadLength,      ///< a length field that no batch can have: CORRUPT_MESSAGE
+    kBadCrc,         ///< CORRUPT_MESSAGE
+    kOldMagic,       ///< message formats 0 and 1, which Kafka 4 refuses: INVALID_RECORD
+    kUnknownMagic,   ///< INVALID_RECORD
+    kBadAttributes,  ///< an unknown codec, or bits that a client may not set: INVALID_RECORD
+    kBadCount,       ///< the record count lies, or differs from the offset range: INVALID_RECORD
+    /// the records' offset deltas are not 0, 1, 2 and so on, or batches do not continue each other:
+    /// INVALID_RECORD
+    kBadOffsets,
     kBadProducer,       ///< producer id, epoch and sequence that cannot go together: INVALID_RECORD
     kControlBatch,      ///< a client may not write control batches: INVALID_RECORD
     kCorruptRecord,     ///< a record's own lengths break its bounds: INVALID_RECORD

@@ -36,11 +36,11 @@ Error from_storage(storage::Error error) {
     }
 }
 
-Error from_disk(DiskError error) {
+}  // namespace
+
+Error error_of(DiskError error) {
     return error == DiskError::kNoSpace ? Error::kStorageFull : Error::kStorageFailed;
 }
-
-}  // namespace
 
 std::string_view error_name(Error error) {
     switch (error) {
@@ -131,6 +131,7 @@ std::vector<ProducerStatus> Partition::producers() const {
 Result<Admitted> Partition::append(Buffer batch, Timestamp now) {
     if (is_closed_) return unexpected(Error::kClosed);
     if (!leadership_.accepts_appends) return unexpected(Error::kNotLeader);
+    if (is_cutting_) return unexpected(Error::kStorageFailed);
     const std::size_t size_bytes = batch.size();
     const std::size_t held_before = log_->tail_bytes_held();
     const auto appended = log_->append(std::move(batch), leadership_.epoch, now);
@@ -194,33 +195,40 @@ Task<void> Partition::write_loop(std::shared_ptr<Partition> self) {
     co_await port::yield(self->services_.ports.spawn);
     storage::Log& log = *self->log_;
     while (log.has_unwritten()) {
-        // Recovery knows a log of one segment without a checkpoint for a young one. Of a longer one
-        // it could not tell a batch that was torn before it was acknowledged from one that was
-        // damaged later, and would have to keep a hole where it lies: without one it does not grow.
-        const bool is_young = log.segments().size() == 1;
-        DiskResult<void> written;
-        if (!is_young && !self->folder_.has_checkpoint()) {
-            written = co_await self->write_checkpoint(false);
-        }
-        storage::WritePlan plan = log.take_writes();
-        if (plan.empty()) break;
-        if (written) written = co_await self->folder_.perform(std::move(plan.steps));
-        if (!written) {
-            ++self->services_.metrics.write_failures;
-            self->after_lost(log.write_failed(), written.error(), "a write failed");
-        } else {
-            log.written();
-        }
-        if (std::exchange(self->has_failed_sync_, false)) {
-            self->after_lost(log.sync_failed(), DiskError::kIo, "a sync failed");
-        } else if (written) {
-            self->after_written();
-        }
-        if (self->pauses_wanted_ > 0) self->progress_.notify_all();
+        const auto written = co_await self->write_pending();
         // The next append tries again, also one that came meanwhile: space may have returned.
         if (!written && log.log_end_offset() == log.written_offset()) break;
     }
     self->is_writing_ = false;
+    if (self->pauses_wanted_ > 0) self->progress_.notify_all();
+}
+
+/// One plan. The caller is the only one who writes (`is_writing_`).
+Task<DiskResult<void>> Partition::write_pending() {
+    // Recovery knows a log of one segment without a checkpoint for a young one. Of a longer one
+    // it could not tell a batch that was torn before it was acknowledged from one that was
+    // damaged later, and would have to keep a hole where it lies: without one it does not grow.
+    const bool is_young = log_->segments().size() == 1;
+    DiskResult<void> written;
+    if (log_->needs_checkpoint() || (!is_young && !folder_.has_checkpoint())) {
+        written = co_await write_checkpoint(false);
+    }
+    storage::WritePlan plan = log_->take_writes();
+    if (plan.empty()) co_return {};
+    if (written) written = co_await folder_.perform(std::move(plan.steps));
+    if (!written) {
+        ++services_.metrics.write_failures;
+        after_lost(log_->write_failed(), written.error(), "a write failed");
+    } else {
+        log_->written();
+    }
+    if (std::exchange(has_failed_sync_, false)) {
+        after_lost(log_->sync_failed(), DiskError::kIo, "a sync failed");
+    } else if (written) {
+        after_written();
+    }
+    if (pauses_wanted_ > 0) progress_.notify_all();
+    co_return written;
 }
 
 /// Returns at a moment when no write is under way, however many follow each other.
@@ -251,10 +259,7 @@ void Partition::after_written() {
 void Partition::after_lost(const storage::LostRange& lost, DiskError error, std::string_view what) {
     DLOG_ASSERT(lost.begin_offset <= lost.end_offset, lost.begin_offset, lost.end_offset);
     const bool lost_committed = lost.begin_offset < high_watermark_;
-    losses_.push_back({.generation = log_->generation(),
-                       .begin_offset = lost.begin_offset,
-                       .error = from_disk(error)});
-    if (losses_.size() > kLossesMax) losses_.erase(losses_.begin());
+    note_loss(lost.begin_offset, error_of(error));
     high_watermark_ = std::min(high_watermark_, lost.begin_offset);
     const std::string path = folder_.path();
     services_.ports.log.error(what, {{"folder", path},
@@ -264,6 +269,11 @@ void Partition::after_lost(const storage::LostRange& lost, DiskError error, std:
                                      {"acknowledged", lost_committed}});
     if (consensus_ != nullptr) consensus_->lost();
     progress_.notify_all();
+}
+
+void Partition::note_loss(Offset begin, Error error) {
+    losses_.push_back({.generation = log_->generation(), .begin_offset = begin, .error = error});
+    if (losses_.size() > kLossesMax) losses_.erase(losses_.begin());
 }
 
 // Syncing: from the files to stable storage.

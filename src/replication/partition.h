@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <expected>
 #include <memory>
 #include <optional>
 #include <span>
@@ -20,6 +19,7 @@
 #include "port/task.h"
 #include "replication/consensus.h"
 #include "replication/partition_folder.h"
+#include "replication/partition_types.h"
 #include "storage/log_config.h"
 #include "storage/scanner.h"
 #include "storage/segment.h"
@@ -34,6 +34,7 @@ struct CleaningRules;
 struct EpochStart;
 struct FileRead;
 struct FileSlice;
+struct LogCut;
 struct LostRange;
 struct Retired;
 struct TimeScan;
@@ -42,92 +43,6 @@ struct TimeScan;
 namespace dlog::replication {
 
 struct ShardServices;
-
-/// Why an operation on a partition failed.
-enum class Error : std::uint8_t {
-    kClosed,         ///< The partition was removed, or the node is stopping.
-    kStorageFull,    ///< No space: nothing of this append is kept. Served again when space returns.
-    kStorageFailed,  ///< The device failed; the log says where.
-    kOffsetOutOfRange,    ///< Below the log start or above the log's end.
-    kCorrupt,             ///< The bytes at this offset are damaged on disk.
-    kOutOfOrderSequence,  ///< KIP-98: a gap in the producer's sequence numbers.
-    kFencedProducer,      ///< KIP-98: a newer epoch of this producer id has written.
-    kBatchTooLarge,       ///< Larger than segment.bytes.
-    kEpochTooNew,         ///< The asker knows a later leader epoch than this replica.
-    kTimedOut,            ///< Not decided by the caller's deadline.
-    kNotLeader,           ///< Another replica leads, or led when the append came.
-    kReplaced,            ///< Compaction rewrote the segment meanwhile: plan again. Never leaves.
-};
-
-[[nodiscard]] std::string_view error_name(Error error);
-
-template <class T>
-using Result = std::expected<T, Error>;
-
-/// What names a partition and places its folder.
-struct PartitionKey {
-    std::string topic;
-    TopicId topic_id;
-    PartitionId partition;
-};
-
-/// An append that has its offsets but is not committed yet. `partition.committed(admitted)` waits
-/// for that.
-struct Admitted {
-    Offset base_offset;
-    Offset next_offset;                        ///< One past the batch's last record.
-    Timestamp log_append_time = kNoTimestamp;  ///< Set under message.timestamp.type=LogAppendTime.
-    Offset log_start_offset;
-    std::uint64_t generation = 0;  ///< Which of the log's histories the offsets belong to.
-    LeaderEpoch leader_epoch = kNoEpoch;
-};
-
-struct ReadRequest {
-    Offset from;
-    std::size_t max_bytes = 0;
-    /// Serve the first batch whole even when it is larger than max_bytes (KIP-74).
-    bool at_least_one = false;
-    /// Only what ends at or before it; nothing: the high watermark. A replica reads further.
-    std::optional<Offset> limit = {};
-};
-
-/// Whole batches (the last may be cut short when it comes from a file), ready to be written to a
-/// connection.
-struct ReadResult {
-    std::vector<port::OutPart> parts;
-    std::size_t size_bytes = 0;
-    Offset next_offset = kNoOffset;  ///< Where the batches end, when there are any.
-    Offset high_watermark;
-    Offset log_start_offset;
-};
-
-struct TimestampOffset {
-    Offset offset = kNoOffset;
-    Timestamp timestamp = kNoTimestamp;
-    LeaderEpoch leader_epoch = kNoEpoch;
-};
-
-struct EpochEnd {
-    LeaderEpoch epoch = kNoEpoch;
-    Offset end_offset = kNoOffset;
-};
-
-/// What an idempotent producer last did here (KIP-98).
-struct ProducerStatus {
-    ProducerId id;
-    ProducerEpoch epoch;
-    std::int32_t last_sequence = -1;
-    Timestamp last_timestamp = kNoTimestamp;  ///< The largest of its last batch.
-};
-
-struct PartitionStatus {
-    Offset log_start_offset;
-    Offset high_watermark;
-    Offset log_end_offset;
-    std::uint64_t size_bytes = 0;
-    std::uint64_t segment_count = 0;
-    LeaderEpoch leader_epoch;
-};
 
 /// Belongs to one core: every call, and the last release, happen there. A call that waits ends with
 /// kClosed when the partition closes.
@@ -216,6 +131,24 @@ class Partition : public std::enable_shared_from_this<Partition> {
     /// Which epochs wrote records here, ascending.
     [[nodiscard]] std::span<const storage::EpochStart> epochs() const;
 
+    // For a follower, in partition_truncate.cc. One of these at a time, and no append meanwhile:
+    // after an error no append is taken until a call has succeeded.
+
+    /// Takes one batch of the leader's as it is and queues it for the disk (see
+    /// Log::append_replicated; record::split_run has checked it). Never waits. kCorrupt when it
+    /// does not continue the log, kStorageFailed while a cut has not succeeded.
+    [[nodiscard]] Result<Admitted> append_replicated(const Buffer& batch);
+    /// Everything at or behind `end` goes: a batch that `end` lies in goes whole. When this
+    /// returns, no crash brings any of it back; before, all or some of it may be there. `end` lies
+    /// between the high watermark and the log's end, where it may be repeated after an error.
+    /// kOffsetOutOfRange outside the log; kCorrupt, and nothing has changed, when damage before
+    /// `end` hides where it lies; kStorageFull, kStorageFailed.
+    [[nodiscard]] port::Task<Result<void>> truncate_to(Offset end);
+    /// The log begins anew, empty, at `start`, which is committed: the leader has nothing older
+    /// (Kafka's truncateFullyAndStartAt). A crash finds the log as it was or as it is to be, never
+    /// a part. Not before the high watermark.
+    [[nodiscard]] port::Task<Result<void>> reset_to(Offset start);
+
     // For the shard.
 
     /// Lets go of old batches in memory; returns how many bytes are still held.
@@ -263,6 +196,7 @@ class Partition : public std::enable_shared_from_this<Partition> {
     [[nodiscard]] port::Task<bool> clean(std::vector<storage::Segment> segments, Timestamp now,
                                          storage::DirtyScan* scan, const storage::OffsetMap* map);
     void put_off_cleaning();
+    [[nodiscard]] bool breaks_off_cleaning() const;
     [[nodiscard]] bool begin_round(const std::vector<storage::Segment>& segments);
     [[nodiscard]] port::Task<bool> scan_keys(storage::DirtyScan* scan);
     [[nodiscard]] port::Task<bool> clean_group(std::vector<storage::Segment> group,
@@ -277,12 +211,23 @@ class Partition : public std::enable_shared_from_this<Partition> {
     void give_up_cleaning(const storage::Damage& damage);
     void failed_cleaning(port::DiskError error);
 
+    [[nodiscard]] port::Task<port::DiskResult<void>> write_pending();
     void after_written();
+    void note_loss(Offset begin, Error error);
     void after_lost(const storage::LostRange& lost, port::DiskError error, std::string_view what);
     void note_stored();
     [[nodiscard]] Offset limit_of(const ReadRequest& request) const;
     [[nodiscard]] port::Task<void> pause_of_writes();
     [[nodiscard]] port::Task<void> remove_segments(const storage::Retired* retired);
+
+    [[nodiscard]] port::Task<void> take_over_writing();
+    void hand_back_writing();
+    [[nodiscard]] port::Task<Result<void>> cut_off(Offset end);
+    [[nodiscard]] port::Task<Result<void>> begin_anew(Offset start);
+    [[nodiscard]] port::Task<Result<void>> store(Offset end);
+    [[nodiscard]] port::Task<Result<storage::LogCut>> find_cut(Offset end);
+    void lose_history(const storage::LostRange& lost);
+    [[nodiscard]] port::Task<Result<void>> make_cuts_last();
 
     [[nodiscard]] port::Task<Result<ReadResult>> read_file(ReadRequest request);
     [[nodiscard]] port::Task<FetchResult> fetch(storage::FileRead plan);
@@ -315,6 +260,9 @@ class Partition : public std::enable_shared_from_this<Partition> {
     bool is_sync_scheduled_ = false;
     bool has_failed_sync_ = false;
     int pauses_wanted_ = 0;  ///< By those who wait for a moment between two writes.
+    bool is_compacting_ = false;
+    bool is_resetting_ = false;  ///< A round of compaction under way breaks off.
+    bool is_cutting_ = false;    ///< What was cut off could still come back.
     bool is_uncleanable_ = false;
     Duration cleaning_delay_{0};  ///< how long a failed round put off the next
     Instant cleaning_from_{0};    ///< before this no round is wanted

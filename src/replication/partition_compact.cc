@@ -58,7 +58,7 @@ storage::Cleanable Partition::find_cleanable(Timestamp now) const {
 }
 
 Task<double> Partition::compaction_urgency() {
-    if (is_closed_ || services_.ports.clock.now() < cleaning_from_) co_return 0;
+    if (is_closed_ || is_resetting_ || services_.ports.clock.now() < cleaning_from_) co_return 0;
     if (log_->swapping()) co_return kSwapping;
     if (!config().compacts) co_return 0;
     const std::shared_ptr<Partition> self = shared_from_this();
@@ -90,9 +90,12 @@ Task<double> Partition::compaction_urgency() {
 
 Task<bool> Partition::compact() {
     const std::shared_ptr<Partition> self = shared_from_this();
-    if (is_closed_) co_return false;
+    if (is_closed_ || is_resetting_) co_return false;
     const port::Gate::Hold hold = work_.enter();
+    is_compacting_ = true;
     const bool was_cleaned = co_await clean_once();
+    is_compacting_ = false;
+    progress_.notify_all();
     if (was_cleaned) {
         is_uncleanable_ = false;
         cleaning_delay_ = {};
@@ -196,7 +199,7 @@ void Partition::failed_cleaning(DiskError error) {
 
 /// Nothing when the round cannot go on.
 Task<std::optional<Buffer>> Partition::read_to_clean(storage::NeedBytes need) {
-    if (is_closed_ || services_.is_stopping) co_return std::nullopt;
+    if (breaks_off_cleaning()) co_return std::nullopt;
     auto bytes = co_await folder_.read_segment(need.segment, need.position, need.size_bytes);
     if (bytes) {
         services_.metrics.cleaner_read_bytes += bytes->size();
@@ -218,10 +221,14 @@ Task<std::optional<Buffer>> Partition::read_to_clean(storage::NeedBytes need) {
     co_return std::nullopt;
 }
 
+bool Partition::breaks_off_cleaning() const {
+    return is_closed_ || is_resetting_ || services_.is_stopping;
+}
+
 Task<void> Partition::pace(std::uint64_t size_bytes) {
     port::Clock& clock = services_.ports.clock;
     const Instant paid_at = services_.cleaner_budget->spend(clock.now(), size_bytes);
-    while (!is_closed_ && !services_.is_stopping && clock.now() < paid_at) {
+    while (!breaks_off_cleaning() && clock.now() < paid_at) {
         co_await port::sleep_for(clock, std::min(kPaceStep, paid_at - clock.now()));
     }
 }
@@ -291,8 +298,7 @@ Task<bool> Partition::swap_in(std::vector<Segment> group, storage::GroupCleaner*
     const Segment segment = cleaner->segment();
     const auto offered = co_await folder_.offer_swap(swap_name(segment), file);
     const std::size_t held_before = log_->tail_bytes_held();
-    if (!offered || is_closed_ || services_.is_stopping ||
-        !log_->replace_segments(group, segment)) {
+    if (!offered || breaks_off_cleaning() || !log_->replace_segments(group, segment)) {
         if (!offered) failed_cleaning(offered.error());
         co_await folder_.remove_rewritten(swap_name(segment));
         co_return false;

@@ -57,6 +57,8 @@ class PartitionFolder {
                                                                 port::FilePtr file);
     /// From now on `segment` is read from `file`, whatever the names say.
     void read_from(Offset segment, port::FilePtr file) { swapped_ = {segment, std::move(file)}; }
+    /// No segment is any longer.
+    void read_by_names() { swapped_.reset(); }
     /// Removes what the rewritten segment takes the place of and gives it its name, each step
     /// synced. May be called again after a failure.
     [[nodiscard]] port::Task<port::DiskResult<void>> finish_swap(storage::SwapFileName segment);

@@ -5,6 +5,7 @@
 
 #include "base/assert.h"
 #include "record/batch.h"
+#include "storage/batches.h"
 
 namespace dlog::storage {
 namespace {
@@ -105,14 +106,32 @@ Result<Appended> Log::append(Buffer batch, LeaderEpoch epoch, Timestamp now) {
         record::set_log_append_time(batch.mutable_view(), now);
         header->max_timestamp = now;
     }
-    if (must_roll(*header, now)) roll();
-    add_to_segment(*header, now);
-    epochs_.append(epoch, base);
-    producers_.update(*header, now, &marks_.back().undo);
-    tail_.append(batch, header->next_offset());
+    add(*header, batch, now);
     return Appended{.base_offset = base,
                     .next_offset = header->next_offset(),
                     .log_append_time = stamps ? now : kNoTimestamp};
+}
+
+Result<Appended> Log::append_replicated(const Buffer& batch, Timestamp now) {
+    const auto header = record::read_batch_header(batch.view());
+    if (!header || header->size_bytes() != batch.size() || batch.size() > kBatchBytesMax) {
+        return unexpected(Error::kBadBatch);
+    }
+    const Offset base = log_end_offset();
+    if (header->base_offset != base || base > kOffsetMax ||
+        header->leader_epoch < std::max(LeaderEpoch{0}, epochs_.latest())) {
+        return unexpected(Error::kBadBatch);
+    }
+    add(*header, batch, now);
+    return Appended{.base_offset = base, .next_offset = header->next_offset()};
+}
+
+void Log::add(const record::BatchHeader& header, const Buffer& batch, Timestamp now) {
+    if (must_roll(header, now)) roll();
+    add_to_segment(header, now);
+    epochs_.append(header.leader_epoch, header.base_offset);
+    producers_.update(header, now, &marks_.back().undo);
+    tail_.append(batch, header.next_offset());
 }
 
 void Log::add_to_segment(const record::BatchHeader& header, Timestamp now) {
@@ -626,7 +645,12 @@ LogImage Log::image(bool is_clean) const {
 void Log::checkpointed(const LogImage& image) {
     const LogPosition& now = marks_.front().at;
     const LogPosition then = image.recovery_point();
-    const bool is_same_segment = now.segment == then.segment;
+    if (uncovered_cut_ && image.log_start_offset >= uncovered_cut_->log_start &&
+        then.offset <= uncovered_cut_->end) {
+        uncovered_cut_.reset();
+    }
+    // One that was under way while the log was cut off may vouch for more than there is.
+    const bool is_same_segment = now.segment == then.segment && now.position >= then.position;
     persisted_since_checkpoint_ =
         is_same_segment ? now.position - then.position : persisted_since_checkpoint_;
     is_swap_noted_ = image.swapping.has_value();

@@ -15,6 +15,7 @@
 #include "base/ids.h"
 #include "base/time.h"
 #include "storage/checkpoint.h"
+#include "storage/cut.h"
 #include "storage/epochs.h"
 #include "storage/error.h"
 #include "storage/index.h"
@@ -34,29 +35,6 @@ struct Appended {
     Timestamp log_append_time = kNoTimestamp;  ///< under message.timestamp.type=LogAppendTime
     /// The batch was there already: nothing was appended, the offsets are those of the first time.
     bool is_duplicate = false;
-};
-
-/// Steps to be performed in order. `written` or `write_failed` answers it before the next one.
-struct WritePlan {
-    std::vector<WriteStep> steps;
-    std::uint64_t size_bytes = 0;
-    [[nodiscard]] bool empty() const { return steps.empty(); }
-};
-
-/// A point up to which a driver is going to sync.
-struct SyncTarget {
-    Offset end_offset;
-    std::vector<Offset> segments;  ///< The .log files to sync, none when there is nothing to do.
-    bool changes_folder = false;   ///< Sync the partition's folder too.
-    std::uint64_t folder_changes = 0;
-    std::uint64_t cuts = 0;
-    std::uint64_t mark_id = 0;
-};
-
-/// Appends that are gone: their offsets will be given to other records.
-struct LostRange {
-    Offset begin_offset;
-    Offset end_offset;
 };
 
 struct Retired {
@@ -104,6 +82,11 @@ class Log {
     /// Appends one whole batch that `record::validate_for_produce` accepted: gives it offsets and
     /// `epoch` by patching its bytes, which the caller holds alone.
     [[nodiscard]] Result<Appended> append(Buffer batch, LeaderEpoch epoch, Timestamp now);
+    /// Appends one whole batch as the partition's leader has it, byte for byte. Its CRC has been
+    /// checked. Producers are noted without a check of their sequences, as Kafka's followers do,
+    /// and a batch larger than segment.bytes gets a segment of its own. kBadBatch, and nothing is
+    /// changed, when it does not begin at the log's end or its epoch is below the latest.
+    [[nodiscard]] Result<Appended> append_replicated(const Buffer& batch, Timestamp now);
 
     // Flushing: take_writes -> perform -> written; sync_target -> sync -> persisted.
 
@@ -129,6 +112,20 @@ class Log {
     [[nodiscard]] bool has_unsynced_sealed() const {
         return marks_.front().at.segment != active().base_offset;
     }
+
+    // Another history takes this one's place (Raft), in log_truncation.cc. No plan is under way.
+
+    /// Everything behind `cut.end()` is lost; what is before is on stable storage.
+    LostRange truncate(LogCut cut);
+    /// Everything is lost: the log begins anew, empty, at `start`, which is not before its start.
+    LostRange reset(Offset start);
+    /// The last checkpoint may vouch for what was cut off: one of the log as it is now has to be on
+    /// stable storage before a plan is performed.
+    [[nodiscard]] bool needs_checkpoint() const { return uncovered_cut_.has_value(); }
+    /// What was cut off could come back.
+    [[nodiscard]] bool has_pending_cuts() const;
+    /// What to sync when all that was to be written is, so that nothing of that comes back.
+    [[nodiscard]] SyncTarget cut_target() const;
 
     // Reading.
 
@@ -180,7 +177,8 @@ class Log {
     [[nodiscard]] const std::optional<Segment>& swapping() const { return swapping_; }
     /// The last checkpoint notes a swap: another one has to wait for a checkpoint that does not.
     [[nodiscard]] bool is_swap_noted() const { return is_swap_noted_; }
-    /// Grows by one with each replacement: what was planned before does not fit the files.
+    /// Grows by one with each replacement and each truncation: what was planned before does not fit
+    /// the files.
     [[nodiscard]] std::uint64_t replacements() const { return replacements_; }
     /// Begins a new segment although nothing is appended, when max.compaction.lag.ms wants the
     /// active one cleaned and all of it is on stable storage. The step is to be performed.
@@ -216,16 +214,24 @@ class Log {
         bool changes_folder = false;
     };
 
+    /// Checkpoints that begin before, or vouch for more, tell of what was cut off.
+    struct CutBounds {
+        Offset log_start;
+        Offset end;
+    };
+
     [[nodiscard]] Segment& active() { return segments_.back(); }
     [[nodiscard]] const Segment& active() const { return segments_.back(); }
     [[nodiscard]] bool must_roll(const record::BatchHeader& header, Timestamp now) const;
     void roll();
+    void add(const record::BatchHeader& header, const Buffer& batch, Timestamp now);
     void add_to_segment(const record::BatchHeader& header, Timestamp now);
     [[nodiscard]] Mark mark_here();
     [[nodiscard]] const Mark& written_mark() const;
     void merge_marks();
     LostRange go_back_to_last_mark();
     void forget_repairs(Offset segment);
+    void begin_history(CutBounds cut);
     void drop_segments_after(const Mark& mark);
     void add_segment_writes(WritePlan& plan, const Segment& segment, const LogPosition& from);
     [[nodiscard]] std::optional<std::size_t> find_segment(Offset offset) const;
@@ -269,6 +275,7 @@ class Log {
     };
     std::vector<Cut> unsynced_cuts_;
     std::uint64_t cut_count_ = 0;
+    std::optional<CutBounds> uncovered_cut_;
 
     Offset cleaned_to_;
     std::optional<Segment> swapping_;

@@ -52,4 +52,27 @@ struct SetAsideSegment {
 using WriteStep = std::variant<CreateSegment, WriteBytes, SealSegment, TruncateSegment,
                                RemoveSegment, RemoveIndexes, SetAsideSegment>;
 
+/// Steps to be performed in order. `written` or `write_failed` answers it before the next one.
+struct WritePlan {
+    std::vector<WriteStep> steps;
+    std::uint64_t size_bytes = 0;
+    [[nodiscard]] bool empty() const { return steps.empty(); }
+};
+
+/// A point up to which a driver is going to sync.
+struct SyncTarget {
+    Offset end_offset;
+    std::vector<Offset> segments;  ///< The .log files to sync, none when there is nothing to do.
+    bool changes_folder = false;   ///< Sync the partition's folder too.
+    std::uint64_t folder_changes = 0;
+    std::uint64_t cuts = 0;
+    std::uint64_t mark_id = 0;
+};
+
+/// Appends that are gone: their offsets will be given to other records.
+struct LostRange {
+    Offset begin_offset;
+    Offset end_offset;
+};
+
 }  // namespace dlog::storage
