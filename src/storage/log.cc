@@ -183,14 +183,19 @@ void Log::merge_marks() {
     }
 }
 
+void Log::drop_active() {
+    const Offset base = active().base_offset;
+    size_bytes_ -= active().size_bytes;
+    verified_.forget(base, 0);
+    forget_repairs(base);
+    std::erase_if(unsynced_cuts_, [&](const Cut& cut) { return cut.segment == base; });
+    repairs_.push_back(RemoveSegment{base});
+    segments_.pop_back();
+}
+
 void Log::drop_segments_after(const Mark& mark) {
     while (active().base_offset > mark.segment.base_offset) {
-        const Offset base = active().base_offset;
-        size_bytes_ -= active().size_bytes;
-        verified_.forget(base, 0);
-        forget_repairs(base);
-        repairs_.push_back(RemoveSegment{base});
-        segments_.pop_back();
+        drop_active();
         if (active().base_offset > mark.segment.base_offset) continue;
         // The segment that was active at the mark grows again.
         const auto sealed = std::ranges::find(sealed_, active().base_offset, &SealedIndex::segment);

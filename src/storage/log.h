@@ -232,6 +232,7 @@ class Log {
     LostRange go_back_to_last_mark();
     void forget_repairs(Offset segment);
     void begin_history(CutBounds cut);
+    void drop_active();
     void drop_segments_after(const Mark& mark);
     void add_segment_writes(WritePlan& plan, const Segment& segment, const LogPosition& from);
     [[nodiscard]] std::optional<std::size_t> find_segment(Offset offset) const;

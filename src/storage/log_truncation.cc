@@ -16,14 +16,7 @@ LostRange Log::truncate(LogCut cut) {
     const LostRange lost{end.offset, log_end_offset()};
     if (end.offset == log_end_offset()) return lost;
     const bool has_file = end.segment <= last_created_;
-    while (active().base_offset > end.segment) {
-        const Offset base = active().base_offset;
-        size_bytes_ -= active().size_bytes;
-        verified_.forget(base, 0);
-        forget_repairs(base);
-        repairs_.push_back(RemoveSegment{base});
-        segments_.pop_back();
-    }
+    while (active().base_offset > end.segment) drop_active();
     DLOG_ASSERT(active().base_offset == end.segment && active().size_bytes >= end.position,
                 end.segment);
     size_bytes_ -= active().size_bytes - end.position;

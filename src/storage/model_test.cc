@@ -17,6 +17,7 @@ namespace {
 using testing::BatchOptions;
 using testing::Bytes;
 using testing::TestPartition;
+using CutStep = TestPartition::CutStep;
 
 constexpr Offset kFar{1'000'000'000};
 
@@ -33,6 +34,7 @@ struct ModelBatch {
     Offset base_offset;
     Offset next_offset;
     std::uint64_t tag = 0;  ///< its timestamp, so that no two batches are alike
+    LeaderEpoch epoch;
     /// The sequence that its producer goes on with; -1 without a producer.
     std::int32_t next_sequence = -1;
 };
@@ -79,6 +81,10 @@ class Life {
             retire();
         } else if (dice < 97) {
             delete_records();
+        } else if (dice < 98) {
+            truncate();
+        } else if (random_.chance(1, 10)) {
+            reset();
         } else {
             crash();
         }
@@ -94,12 +100,13 @@ class Life {
             options.producer_epoch = ProducerEpoch{0};
             options.sequence = sequence_;
         }
-        Buffer batch = testing::make_batch(options);
-        const auto appended = partition_.log().append(batch, partition_.epoch, partition_.now);
+        const bool is_follower = random_.chance(1, 2);
+        const auto appended =
+            is_follower ? partition_.append_replicated(options) : partition_.append(options);
         REQUIRE(appended);
         REQUIRE_FALSE(appended->is_duplicate);
         REQUIRE(appended->base_offset == end());
-        ModelBatch model{appended->base_offset, appended->next_offset, tag};
+        ModelBatch model{appended->base_offset, appended->next_offset, tag, partition_.epoch};
         if (options.sequence >= 0) {
             sequence_ += options.record_count;
             model.next_sequence = sequence_;
@@ -160,6 +167,84 @@ class Life {
         // Without a segment to drop, what makes it last is the checkpoint alone.
         if (random_.chance(1, 2)) partition_.checkpoint();
     }
+
+    /// What a cut takes is not to come back once it is done; before, some of it may.
+    void truncate() {
+        partition_.flush();
+        note_persisted();
+        const Offset from = start_ + random_.between(0, end().since(start_));
+        // A batch that it lies in goes whole, unless the log's start lies in it too.
+        Offset cut = start_;
+        for (const ModelBatch& batch : batches_) {
+            if (batch.next_offset <= from) cut = std::max(cut, batch.next_offset);
+            if (batch.base_offset < start_ && batch.next_offset > start_ && cut == start_) {
+                if (batch.next_offset > from) return;
+            }
+        }
+        // One that is being written while the log is cut.
+        const LogImage under_way = partition_.log().image(false);
+        const bool is_under_way = random_.chance(1, 4);
+        partition_.truncate(from, CutStep::kMemory);
+        if (is_under_way) {
+            partition_.folder.checkpoint = encode_checkpoint(under_way);
+            partition_.log().checkpointed(under_way);
+        }
+        std::vector<std::uint64_t> gone;
+        for (const ModelBatch& batch : batches_) {
+            if (batch.base_offset >= cut) gone.push_back(batch.tag);
+        }
+        persisted_ = cut;
+        if (random_.chance(1, 3)) {
+            partition_.finish_cut(random_step());
+            has_leftovers_ = true;
+            return crash();
+        }
+        partition_.finish_cut(CutStep::kSynced);
+        forget_from(cut);
+        for (const std::uint64_t tag : gone) history_.erase(tag);
+        const bool is_empty = end() == start_;
+        REQUIRE(partition_.log().epochs().latest() ==
+                (is_empty ? kNoEpoch : batches_.back().epoch));
+        partition_.epoch = partition_.epoch + 1;
+        check_contents(start_);
+        check_sequence();
+        if (random_.chance(1, 3)) crash();
+    }
+
+    void reset() {
+        partition_.flush();
+        note_persisted();
+        const std::int64_t most = end().since(start_) + 20;
+        Offset from = start_ + random_.between(0, most);
+        const auto& segments = partition_.log().segments();
+        if (random_.chance(1, 3)) {
+            from = std::max(start_, segments[random_.below(segments.size())].base_offset);
+        }
+        const CutStep last = random_.chance(1, 2) ? CutStep::kSynced : random_step();
+        const auto is_at_start = [&](const Segment& segment) {
+            return segment.base_offset == from && !segment.is_empty();
+        };
+        const bool cuts_first = std::ranges::any_of(segments, is_at_start);
+        partition_.reset(from, last);
+        has_leftovers_ |= last < CutStep::kSynced;
+        if (last == CutStep::kMemory) {
+            // As it was, without what could be taken for the beginning of the new log.
+            if (cuts_first) {
+                forget_from(from);
+                persisted_ = from;
+            }
+            return crash();
+        }
+        batches_.clear();
+        history_.clear();
+        start_ = persisted_ = from;
+        set_sequence();
+        partition_.epoch = partition_.epoch + 1;
+        if (last < CutStep::kSynced || random_.chance(1, 3)) return crash();
+        check_contents(start_);
+    }
+
+    [[nodiscard]] CutStep random_step() { return static_cast<CutStep>(random_.below(4)); }
 
     void remove(const Retired& retired) {
         if (retired.segments.empty()) return;
@@ -227,6 +312,7 @@ class Life {
                     item->header.next_offset().since(item->header.base_offset));
             batch.base_offset = item->header.base_offset;
             batch.next_offset = item->header.next_offset();
+            batch.epoch = item->header.leader_epoch;
             batches_.push_back(batch);
         }
         REQUIRE(walker.stop() == BatchWalker::Stop::kEnd);
@@ -304,6 +390,10 @@ class Life {
             REQUIRE(item->header.base_offset == model->base_offset);
             REQUIRE(item->header.next_offset() == model->next_offset);
             REQUIRE(item->header.max_timestamp.ms == static_cast<std::int64_t>(model->tag));
+            REQUIRE(item->header.leader_epoch == model->epoch);
+            if (model->base_offset >= start_) {
+                REQUIRE(partition_.log().epochs().epoch_of(model->base_offset) == model->epoch);
+            }
             ++model;
         }
         REQUIRE(walker.stop() == BatchWalker::Stop::kEnd);

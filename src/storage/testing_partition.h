@@ -9,6 +9,7 @@
 
 #include "base/assert.h"
 #include "base/buffer.h"
+#include "storage/cut.h"
 #include "storage/file_fetch.h"
 #include "storage/log.h"
 #include "storage/recovery.h"
@@ -98,6 +99,67 @@ class TestPartition {
     }
     std::set<Offset> unreadable;
     std::size_t read_count = 0;
+
+    [[nodiscard]] Result<Appended> append_replicated(BatchOptions options = {}) {
+        options.base_offset = log_->log_end_offset();
+        options.leader_epoch = epoch;
+        return log_->append_replicated(make_batch(options), now);
+    }
+
+    /// What the log is at `end`, which is on stable storage. `damage` gets what hides it.
+    [[nodiscard]] std::optional<LogCut> find_cut(Offset end, std::optional<Damage>* damage = {}) {
+        std::optional<LogImage> image;
+        if (folder.checkpoint) image = *decode_checkpoint(folder.checkpoint->view());
+        CutScan scan(log_->segments(), image ? &*image : nullptr, end, config_, now);
+        cut_scan_bytes = 0;
+        while (const auto need = scan.need()) {
+            if (unreadable.contains(need->segment)) {
+                scan.feed_unreadable(DamageReason::kUnreadable);
+                continue;
+            }
+            const ByteView view = folder.read(*need);
+            const Bytes copy(view.begin(), view.end());
+            cut_scan_bytes += copy.size();
+            scan.feed(copy);
+        }
+        if (damage != nullptr) *damage = scan.damage();
+        if (scan.damage()) return std::nullopt;
+        return scan.finish();
+    }
+    std::size_t cut_scan_bytes = 0;
+
+    /// How far a truncation or reset comes.
+    enum class CutStep : std::uint8_t { kMemory, kCheckpoint, kSomeRepairs, kRepairs, kSynced };
+    void truncate(Offset end, CutStep last = CutStep::kSynced) {
+        flush();
+        DLOG_ASSERT(log_->persisted_offset() >= end, end);
+        (void)log_->truncate(*find_cut(end));
+        finish_cut(last);
+    }
+    void reset(Offset start, CutStep last = CutStep::kSynced) {
+        for (const Segment& segment : log_->segments()) {
+            if (segment.base_offset != start || segment.is_empty()) continue;
+            truncate(start);
+            break;
+        }
+        (void)log_->reset(start);
+        finish_cut(last);
+    }
+    void finish_cut(CutStep last) {
+        if (last >= CutStep::kCheckpoint && log_->needs_checkpoint()) checkpoint();
+        if (last < CutStep::kSomeRepairs) return;
+        const WritePlan plan = log_->take_writes();
+        const bool is_whole = last >= CutStep::kRepairs;
+        const std::size_t count = is_whole ? plan.steps.size() : plan.steps.size() / 2;
+        for (std::size_t i = 0; i < count; ++i) folder.perform(plan.steps[i]);
+        if (!is_whole) return;
+        if (!plan.empty()) log_->written();
+        if (last < CutStep::kSynced) return;
+        const SyncTarget target = log_->cut_target();
+        folder.sync(target.segments, target.changes_folder);
+        log_->persisted(target);
+        DLOG_ASSERT(!log_->has_pending_cuts() && !log_->needs_checkpoint());
+    }
 
     [[nodiscard]] std::shared_ptr<const SegmentIndex> load_index(const FileRead& plan) {
         const Offset base = plan.segment.base_offset;
