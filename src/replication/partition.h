@@ -144,6 +144,9 @@ class Partition : public std::enable_shared_from_this<Partition> {
     /// kOffsetOutOfRange outside the log; kCorrupt, and nothing has changed, when damage before
     /// `end` hides where it lies; kStorageFull, kStorageFailed.
     [[nodiscard]] port::Task<Result<void>> truncate_to(Offset end);
+    /// What was cut off behind the log's end, after a write that failed too, could come back:
+    /// before another history goes on there, `truncate_to(log_end_offset())` makes an end of it.
+    [[nodiscard]] bool is_end_unsettled() const;
     /// The log begins anew, empty, at `start`, which is committed: the leader has nothing older
     /// (Kafka's truncateFullyAndStartAt). A crash finds the log as it was or as it is to be, never
     /// a part. Not before the high watermark.

@@ -179,14 +179,17 @@ Task<Result<void>> Partition::make_cuts_last() {
         const auto written = co_await write_pending();
         if (!written) co_return unexpected(error_of(written.error()));
     }
-    if (log_->has_pending_cuts()) {
-        const storage::SyncTarget target = log_->cut_target();
-        const auto synced = co_await folder_.sync(target.segments);
-        if (!synced) co_return unexpected(error_of(synced.error()));
-        log_->persisted(target);
-    }
+    // Names that are gone count too: of those the folder knows whether they are synced.
+    const storage::SyncTarget target = log_->cut_target();
+    const auto synced = co_await folder_.sync(target.segments);
+    if (!synced) co_return unexpected(error_of(synced.error()));
+    log_->persisted(target);
     is_cutting_ = false;
     co_return {};
+}
+
+bool Partition::is_end_unsettled() const {
+    return is_cutting_ || log_->has_pending_cuts();
 }
 
 }  // namespace dlog::replication

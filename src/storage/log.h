@@ -122,8 +122,10 @@ class Log {
     /// The last checkpoint may vouch for what was cut off: one of the log as it is now has to be on
     /// stable storage before a plan is performed.
     [[nodiscard]] bool needs_checkpoint() const { return uncovered_cut_.has_value(); }
-    /// What was cut off could come back.
-    [[nodiscard]] bool has_pending_cuts() const;
+    /// What was cut off, after a failure too, could come back.
+    [[nodiscard]] bool has_pending_cuts() const {
+        return !repairs_.empty() || !unsynced_cuts_.empty();
+    }
     /// What to sync when all that was to be written is, so that nothing of that comes back.
     [[nodiscard]] SyncTarget cut_target() const;
 

@@ -83,10 +83,6 @@ void Log::begin_history(CutBounds cut) {
     is_checkpoint_urgent_ = true;
 }
 
-bool Log::has_pending_cuts() const {
-    return !repairs_.empty() || !unsynced_cuts_.empty() || folder_changes_ > folder_changes_synced_;
-}
-
 SyncTarget Log::cut_target() const {
     DLOG_ASSERT(!is_writing_);
     SyncTarget target{.end_offset = persisted_offset(),
