@@ -1,5 +1,5 @@
-/// Any bytes as a message, as a pulse, as the text of a frame and as a journal: what is refused is
-/// refused, and what is taken comes back the same when it is written again.
+/// Any bytes as a message, a pulse, the text of each kind of frame, and a journal: what is refused
+/// is refused, and what is taken comes back the same when it is written again.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -28,6 +28,16 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (const auto envelopes = decode_envelopes(bytes, 0)) {
         const Buffer frame = encode_envelopes(*envelopes);
         DLOG_ASSERT(decode_envelopes(frame.view().subspan(kFrameHeadBytes), 0) == *envelopes);
+    }
+    if (const auto greeting = decode_greeting(bytes)) {
+        const Buffer frame = encode_greeting(*greeting);
+        DLOG_ASSERT(decode_greeting(frame.view().subspan(kFrameHeadBytes)) == *greeting);
+    }
+    for (const FrameKind kind : {FrameKind::kRequest, FrameKind::kNotice}) {
+        if (const auto call = decode_call(kind, bytes)) {
+            const Buffer frame = encode_call(kind, *call);
+            DLOG_ASSERT(std::ranges::equal(frame.view().subspan(kFrameHeadBytes), bytes));
+        }
     }
     if (const auto image = read_journal(bytes)) {
         DLOG_ASSERT(image->size_bytes <= size, image->size_bytes, size);

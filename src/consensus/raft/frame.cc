@@ -19,6 +19,12 @@ namespace {
 constexpr std::uint32_t kMagic = 0x50474c44;  // "DLGP"
 constexpr std::uint8_t kVersion = 1;
 constexpr std::size_t kCrcAt = 16;
+constexpr std::size_t kCallHeadBytes = 10;
+constexpr std::int32_t kGreetingCoreMax = 65'535;
+
+constexpr bool is_call(FrameKind kind) {
+    return kind >= FrameKind::kRequest && kind <= FrameKind::kNotice;
+}
 
 Buffer frame(FrameKind kind, ByteView text, std::uint64_t records_bytes) {
     DLOG_ASSERT(text.size() <= kFrameTextMax, text.size());
@@ -45,6 +51,8 @@ Buffer encode_greeting(const Greeting& greeting) {
     record.from = greeting.from.value;
     record.to = greeting.to.value;
     record.incarnation = static_cast<std::int64_t>(greeting.incarnation);
+    record.purpose = static_cast<std::int8_t>(greeting.purpose);
+    record.core = static_cast<std::int32_t>(greeting.core.value);
     protocol::Writer writer;
     const auto written =
         protocol::write_record(writer, std::variant<GreetingRecord>(std::move(record)));
@@ -73,6 +81,16 @@ Buffer encode_envelopes(std::span<const Envelope> envelopes) {
     return frame(FrameKind::kMessages, text.view(), records_bytes);
 }
 
+Buffer encode_call(FrameKind kind, const Call& call) {
+    DLOG_ASSERT(is_call(kind), kind);
+    DLOG_ASSERT(call.body.size() <= kCallBodyMax, call.body.size());
+    std::vector<std::uint8_t> text(kCallHeadBytes);
+    store_little_endian(text.data(), call.correlation);
+    store_little_endian(text.data() + 8, call.code);
+    text.insert(text.end(), call.body.begin(), call.body.end());
+    return frame(kind, text, 0);
+}
+
 Result<FrameHead> decode_frame_head(ByteView head) {
     DLOG_ASSERT(head.size() == kFrameHeadBytes, head.size());
     const std::uint8_t* at = head.data();
@@ -83,7 +101,7 @@ Result<FrameHead> decode_frame_head(ByteView head) {
                             .records_bytes = load_little_endian<std::uint32_t>(at + 12),
                             .crc = load_little_endian<std::uint32_t>(at + kCrcAt)};
     const bool is_kind = at[5] >= static_cast<std::uint8_t>(FrameKind::kGreeting) &&
-                         at[5] <= static_cast<std::uint8_t>(FrameKind::kMessages);
+                         at[5] <= static_cast<std::uint8_t>(FrameKind::kNotice);
     const bool is_in_bounds = decoded.text_bytes <= kFrameTextMax &&
                               decoded.records_bytes <= kFrameRecordsMax &&
                               (decoded.records_bytes == 0 || decoded.kind == FrameKind::kMessages);
@@ -103,13 +121,17 @@ bool is_intact(ByteView head, ByteView text) {
 Result<Greeting> decode_greeting(ByteView text) {
     DLOG_TRY_ASSIGN(const auto record, read_wire<std::variant<GreetingRecord>>(text));
     const GreetingRecord& wire = std::get<GreetingRecord>(record);
-    if (wire.incarnation <= 0 || wire.from < 0 || wire.to < 0) {
-        return std::unexpected(Error::kMalformed);
-    }
+    const bool is_in_bounds = wire.incarnation > 0 && wire.from >= 0 && wire.to >= 0 &&
+                              wire.purpose >= static_cast<std::int8_t>(Purpose::kMessages) &&
+                              wire.purpose <= static_cast<std::int8_t>(Purpose::kPulses) &&
+                              wire.core >= 0 && wire.core <= kGreetingCoreMax;
+    if (!is_in_bounds) return std::unexpected(Error::kMalformed);
     return Greeting{.cluster_id = wire.cluster_id,
                     .from = NodeId(wire.from),
                     .to = NodeId(wire.to),
-                    .incarnation = static_cast<std::uint64_t>(wire.incarnation)};
+                    .incarnation = static_cast<std::uint64_t>(wire.incarnation),
+                    .purpose = static_cast<Purpose>(wire.purpose),
+                    .core = CoreId(static_cast<std::uint32_t>(wire.core))};
 }
 
 Result<std::vector<Envelope>> decode_envelopes(ByteView text, std::uint32_t records_bytes) {
@@ -136,6 +158,21 @@ Result<std::vector<Envelope>> decode_envelopes(ByteView text, std::uint32_t reco
     }
     if (!reader.ok() || total != records_bytes) return std::unexpected(Error::kMalformed);
     return envelopes;
+}
+
+Result<Call> decode_call(FrameKind kind, ByteView text) {
+    DLOG_ASSERT(is_call(kind), kind);
+    if (text.size() < kCallHeadBytes || text.size() - kCallHeadBytes > kCallBodyMax) {
+        return std::unexpected(Error::kMalformed);
+    }
+    const Call call{.correlation = load_little_endian<std::uint64_t>(text.data()),
+                    .code = load_little_endian<std::uint16_t>(text.data() + 8),
+                    .body = text.subspan(kCallHeadBytes)};
+    // A notice has no answer, whatever is answered has a number.
+    if ((call.correlation == 0) != (kind == FrameKind::kNotice)) {
+        return std::unexpected(Error::kMalformed);
+    }
+    return call;
 }
 
 }  // namespace dlog::consensus::raft

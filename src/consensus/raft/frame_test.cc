@@ -39,13 +39,46 @@ TEST_CASE("messages of many groups travel in one frame, and their records are co
 }
 
 TEST_CASE("a greeting says who speaks to whom, of which cluster") {
-    const Greeting greeting{
-        .cluster_id = "dlog-1", .from = NodeId(1), .to = NodeId(2), .incarnation = 7};
+    const Greeting greeting{.cluster_id = "dlog-1",
+                            .from = NodeId(1),
+                            .to = NodeId(2),
+                            .incarnation = 7,
+                            .purpose = Purpose::kPulses,
+                            .core = CoreId(63)};
     const Buffer frame = encode_greeting(greeting);
     REQUIRE(decode_frame_head(head_of(frame)).value().kind == FrameKind::kGreeting);
     CHECK(decode_greeting(text_of(frame)).value() == greeting);
     const Buffer nobody = encode_greeting({.cluster_id = "x", .from = NodeId(-1)});
     CHECK(decode_greeting(text_of(nobody)).error() == Error::kMalformed);
+    Greeting odd = greeting;
+    odd.purpose = static_cast<Purpose>(3);
+    CHECK(decode_greeting(text_of(encode_greeting(odd))).error() == Error::kMalformed);
+    odd = greeting;
+    odd.core = CoreId(70'000);
+    CHECK(decode_greeting(text_of(encode_greeting(odd))).error() == Error::kMalformed);
+}
+
+TEST_CASE("a request, its answer and a notice bear a number, a code and a body") {
+    const std::vector<std::uint8_t> body{1, 2, 3};
+    for (const FrameKind kind : {FrameKind::kRequest, FrameKind::kAnswer, FrameKind::kNotice}) {
+        const std::uint64_t correlation = kind == FrameKind::kNotice ? 0 : 77;
+        const Buffer frame =
+            encode_call(kind, {.correlation = correlation, .code = 0x1234, .body = body});
+        const FrameHead head = decode_frame_head(head_of(frame)).value();
+        CHECK(head.kind == kind);
+        CHECK(head.records_bytes == 0);
+        CHECK(is_intact(head_of(frame), text_of(frame)));
+        const Call call = decode_call(kind, text_of(frame)).value();
+        CHECK(call.correlation == correlation);
+        CHECK(call.code == 0x1234);
+        CHECK(std::vector(call.body.begin(), call.body.end()) == body);
+        CHECK(decode_call(kind, text_of(frame).first(9)).error() == Error::kMalformed);
+        const FrameKind other =
+            kind == FrameKind::kNotice ? FrameKind::kRequest : FrameKind::kNotice;
+        CHECK(decode_call(other, text_of(frame)).error() == Error::kMalformed);
+    }
+    const std::vector<std::uint8_t> much(kCallBodyMax + 11, 1);
+    CHECK(decode_call(FrameKind::kAnswer, much).error() == Error::kMalformed);
 }
 
 TEST_CASE("a bit that flips in head or text is noticed") {

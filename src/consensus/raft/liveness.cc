@@ -60,10 +60,7 @@ Liveness::Effects Liveness::received(Instant now, NodeId from, const Pulse& puls
     Contact& contact = at->second;
     const PeerState before = peers_.of(from);
     PeerState state = before;
-    if (pulse.incarnation != state.incarnation) {
-        state = {.incarnation = pulse.incarnation, .support = before.support + 1};
-        contact.echo = {};
-    }
+    if (pulse.incarnation != state.incarnation) begin_anew(contact, state, pulse.incarnation);
     contact.heard_at = now;
     state.is_supported = true;
     // One that was overtaken says only that its sender lives.
@@ -84,6 +81,23 @@ Liveness::Effects Liveness::received(Instant now, NodeId from, const Pulse& puls
         effects.pulses.push_back({.to = from, .pulse = pulse_for(contact, state, now)});
     }
     return effects;
+}
+
+Liveness::Effects Liveness::met(NodeId from, std::uint64_t incarnation) {
+    Effects effects;
+    const auto at = contacts_.find(from);
+    PeerState state = peers_.of(from);
+    if (at == contacts_.end() || incarnation <= state.incarnation) return effects;
+    begin_anew(at->second, state, incarnation);
+    peers_.set(from, state);
+    effects.changed.push_back(from);
+    return effects;
+}
+
+void Liveness::begin_anew(Contact& contact, PeerState& state, std::uint64_t incarnation) {
+    DLOG_ASSERT(incarnation > state.incarnation, incarnation, state.incarnation);
+    state = {.incarnation = incarnation, .support = state.support + 1};
+    contact.echo = {};
 }
 
 Instant Liveness::next_deadline() const {

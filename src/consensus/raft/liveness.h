@@ -84,6 +84,10 @@ class Liveness {
     /// Time has passed: sends what is due, gives up who is silent.
     [[nodiscard]] Effects tick(Instant now);
     [[nodiscard]] Effects received(Instant now, NodeId from, const Pulse& pulse);
+    /// A process has said that it is `from`, on a connection that is not the pulses'. When it is a
+    /// new one all that was known of the one before ends here; it is not supported before its first
+    /// pulse.
+    [[nodiscard]] Effects met(NodeId from, std::uint64_t incarnation);
     [[nodiscard]] Instant next_deadline() const;
     [[nodiscard]] const Peers& peers() const { return peers_; }
 
@@ -94,6 +98,7 @@ class Liveness {
         Instant echo;
     };
 
+    static void begin_anew(Contact& contact, PeerState& state, std::uint64_t incarnation);
     [[nodiscard]] Pulse pulse_for(const Contact& contact, const PeerState& state,
                                   Instant now) const;
 

@@ -89,6 +89,28 @@ TEST_CASE("a new process starts with new numbers on both sides") {
     CHECK(pair.a.peers().of(kB).granted == pair.b.peers().of(kA).support);
 }
 
+TEST_CASE(
+    "a process that says who it is before its first pulse ends what was known of the one before") {
+    Pair pair;
+    pair.run(seconds(1));
+    const PeerState before = pair.b.peers().of(kA);
+    CHECK(pair.b.met(kA, 2).changed == std::vector{kA});
+    const PeerState after = pair.b.peers().of(kA);
+    CHECK(after.incarnation == 2);
+    CHECK(after.support > before.support);
+    CHECK(!after.is_supported);
+    CHECK(after.granted == 0);
+    CHECK(pair.b.met(kA, 2).changed.empty());
+    CHECK(pair.b.met(kA, 1).changed.empty());
+    CHECK(pair.b.met(NodeId(7), 1).changed.empty());
+    CHECK(pair.b.peers().of(kA) == after);
+    pair.a = Liveness(2, {});
+    pair.a.set_nodes(std::vector{kB});
+    pair.run(milliseconds(100));
+    CHECK(pair.b.peers().of(kA).is_supported);
+    CHECK(pair.b.peers().of(kA).support == after.support);
+}
+
 TEST_CASE("a pulse of a process that is gone, or of a stranger, changes nothing") {
     Pair pair;
     pair.a = Liveness(2, {});
