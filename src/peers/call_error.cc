@@ -19,7 +19,7 @@ std::string_view call_error_name(CallError error) {
         case CallError::kTooLarge:
             return "the body is too large";
         case CallError::kStopping:
-            return "this node is stopping";
+            return "a node is stopping";
     }
     return "unknown error of a call";
 }

@@ -15,7 +15,7 @@ enum class CallError : std::uint8_t {
     kUnknownKind = 5,  ///< The other node does not know what is asked of it.
     kRefused = 6,      ///< The other node would not do it; what it says more is its own protocol.
     kTooLarge = 7,     ///< A body above kCallBodyMax, here or there.
-    kStopping = 8,     ///< This node is stopping.
+    kStopping = 8,     ///< This node, or the other one, is stopping; it may have been done.
 };
 
 [[nodiscard]] std::string_view call_error_name(CallError error);
