@@ -110,6 +110,7 @@ port::Task<void> Pulses::announce(NodeId node) {
     }
     while (telling.left > 0) co_await telling.done.wait();
     Beat& beat = *beats_.at(node);
+    beat.incarnation = state.incarnation;
     if (state.is_supported) {
         beat.link.reset(state.incarnation);
         beat.link.hear();

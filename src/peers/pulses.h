@@ -39,8 +39,9 @@ class Pulses {
     [[nodiscard]] port::Task<void> received(NodeId from, raft::Pulse pulse);
     [[nodiscard]] port::Task<void> met(NodeId from, std::uint64_t incarnation);
 
+    /// The process of `node` that all cores know of.
     [[nodiscard]] std::uint64_t incarnation_of(NodeId node) const {
-        return liveness_.peers().of(node).incarnation;
+        return beats_.at(node)->incarnation;
     }
     /// Fills in the age of the latest pulse of each node.
     void measure(Metrics& metrics) const;
@@ -66,6 +67,8 @@ class Pulses {
         Next next;
         Link link;
         std::optional<Instant> heard_at;
+        /// As all cores know it.
+        std::uint64_t incarnation = 0;
     };
     /// Cores that have not heard yet.
     struct Telling {
