@@ -130,12 +130,12 @@ struct Nodes {
         for (std::int32_t node = 1; node <= count; ++node) {
             config.nodes[NodeId(node)] = {"n" + std::to_string(node), 9100};
         }
-        if (change) change(config);
         for (std::int32_t node = 1; node <= count; ++node) {
             sim::Host& host = world.add_host("n" + std::to_string(node), cores);
             hosts.push_back(&host);
             Config own = config;
             own.self = NodeId(node);
+            if (change) change(own);
             host.boot([own](sim::Host& booting) {
                 Config mine = own;
                 mine.incarnation = booting.life();
