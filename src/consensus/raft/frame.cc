@@ -20,7 +20,7 @@ constexpr std::uint32_t kMagic = 0x50474c44;  // "DLGP"
 constexpr std::uint8_t kVersion = 1;
 constexpr std::size_t kCrcAt = 16;
 constexpr std::size_t kCallHeadBytes = 10;
-constexpr std::int32_t kGreetingCoreMax = 65'535;
+constexpr std::int32_t kGreetingCoreMax = 1'023;
 
 constexpr bool is_call(FrameKind kind) {
     return kind >= FrameKind::kRequest && kind <= FrameKind::kNotice;
