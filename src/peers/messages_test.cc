@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include <functional>
 #include <set>
 
 #include "peers/testing_nodes.h"
@@ -204,6 +205,27 @@ TEST_CASE("pulses come in time while many megabytes of records are on their way"
     CHECK(nodes.on(1).changes.empty());
     CHECK(nodes.on(2).changes.empty());
     CHECK(nodes.on(1).resets.empty());
+}
+
+TEST_CASE("over links that break at random nothing comes twice or out of order, and loss is told") {
+    for (std::uint64_t seed = 0; seed < 20; ++seed) {
+        Nodes nodes(seed, 2, 2);
+        REQUIRE(nodes.meet());
+        nodes.world.options().net.reset = {.one_in = 100};
+        for (std::int64_t number = 0; number < 300; ++number) {
+            nodes.send(1, 2, number, 1, {filled(3'000, 1)});
+            nodes.world.run_for(milliseconds(2));
+        }
+        nodes.world.heal();
+        nodes.world.run_for(seconds(3));
+        nodes.send(1, 2, 300, 1);
+        nodes.world.run_for(seconds(3));
+        const std::vector<std::int64_t> numbers = nodes.on(2, 1).numbers(1);
+        REQUIRE(!numbers.empty());
+        CHECK(numbers.back() == 300);
+        CHECK(std::ranges::adjacent_find(numbers, std::greater_equal()) == numbers.end());
+        CHECK((numbers.size() == 301 || nodes.on(1).resets[NodeId(2)] > 0));
+    }
 }
 
 TEST_CASE(
