@@ -223,7 +223,7 @@ bool ClientConnection::has_window() const {
 std::optional<Request> ClientConnection::parse(Frame frame) {
     Request request;
     request.core = &core_;
-    request.received = core_.ports.clock.now();
+    request.received = core_.ports.clock.exact_now();
     request.peer = connection_->peer();
     protocol::Reader reader(frame.bytes.view());
     std::int16_t key = -1;
@@ -310,7 +310,7 @@ void ClientConnection::fill_slot(std::uint64_t sequence, Response response) {
     Slot& slot = slots_[sequence - first_sequence_];
     DLOG_ASSERT(!slot.is_ready, sequence);
     if (response.broken.empty()) {
-        slot.latencies->record(core_.ports.clock.now() - slot.received);
+        slot.latencies->record(core_.ports.clock.exact_now() - slot.received);
     } else {
         close_because(response.broken, nullptr);
     }
