@@ -4,7 +4,7 @@
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
-set(DLOG_CLIENT_ROOMS base codec record protocol port reactor client sdk)
+set(DLOG_CLIENT_ROOMS base codec record protocol pattern port reactor client sdk)
 list(TRANSFORM DLOG_CLIENT_ROOMS REPLACE "(.+)" "$<TARGET_OBJECTS:dlog_\\1>" OUTPUT_VARIABLE client_objects)
 add_library(dlog_client_archive STATIC ${client_objects})
 set_target_properties(dlog_client_archive PROPERTIES
@@ -12,7 +12,7 @@ set_target_properties(dlog_client_archive PROPERTIES
 target_include_directories(dlog_client_archive INTERFACE $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
 target_compile_features(dlog_client_archive INTERFACE cxx_std_23)
 find_package(Threads REQUIRED)
-target_link_libraries(dlog_client_archive INTERFACE isal z lz4 zstd snappy Threads::Threads)
+target_link_libraries(dlog_client_archive INTERFACE isal z lz4 zstd snappy -l:libre2.a Threads::Threads)
 
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/dlog)
 install(TARGETS dlog_client_archive EXPORT dlog COMPONENT client ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})

@@ -39,6 +39,14 @@ enum class MissingOffset : std::uint8_t {
     kEnd,        ///< Go on with what is written from now on.
 };
 
+/// Which records of transactions are read.
+enum class Isolation : std::uint8_t {
+    kReadUncommitted,  ///< All that are in the log.
+    /// Those of committed transactions, and nothing behind the first one that is still open: there,
+    /// at the last stable offset, the partition ends for this consumer.
+    kReadCommitted,
+};
+
 struct TopicPartition {
     std::string_view topic;
     std::int32_t partition = 0;
@@ -121,6 +129,7 @@ struct ConsumerOptions {
     /// A `poll` takes no further batch once it has so many records.
     std::size_t poll_records_max = 1000;
     MissingOffset on_missing_offset = MissingOffset::kFail;
+    Isolation isolation = Isolation::kReadUncommitted;
     GroupOptions group = {};
 };
 
@@ -182,6 +191,11 @@ class Consumer {
         return subscribe(topics.begin(), topics.size());
     }
     [[nodiscard]] Result<void> subscribe(const std::string_view* topics, std::size_t count);
+    /// The same with every topic whose whole name matches the regular expression (RE2's syntax),
+    /// also those that come to be later, in place of any topics named before. In the classic
+    /// protocol the client looks for them, again every `ClientOptions::metadata_age_max`, and
+    /// leaves out internal topics; in the new one the broker does, in its own time.
+    [[nodiscard]] Result<void> subscribe_pattern(std::string_view pattern);
 
     /// Commits what the polls so far have returned, of all partitions that it has from the group,
     /// and waits for the answer.

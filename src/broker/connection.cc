@@ -158,7 +158,7 @@ void ClientConnection::begin_apart(Request request, RequestQuota begun) {
     const std::size_t bytes = request.frame.bytes.size();
     ++produce_in_flight_;
     produce_bytes_in_flight_ += bytes;
-    ReplyTo reply(*this, reserve_slot(), bytes, gate_);
+    ReplyTo reply(*this, reserve_slot(request), bytes, gate_);
     RequestQuota& quota = slots_.back().quota = begun;
     request.quota = &quota;
     if (const PipelinedHandler handler = request.api->pipelined) {
@@ -203,7 +203,7 @@ port::Task<bool> ClientConnection::serve_one(Request request) {
         while (!slots_.empty() && !is_closing_) co_await changed_.wait();
         co_return !is_closing_;
     }
-    const std::uint64_t sequence = reserve_slot();
+    const std::uint64_t sequence = reserve_slot(request);
     slots_.back().quota = quota;
     request.quota = &slots_.back().quota;
     const Handler handler = request.api->handler;
@@ -223,6 +223,7 @@ bool ClientConnection::has_window() const {
 std::optional<Request> ClientConnection::parse(Frame frame) {
     Request request;
     request.core = &core_;
+    request.received = core_.ports.clock.exact_now();
     request.peer = connection_->peer();
     protocol::Reader reader(frame.bytes.view());
     std::int16_t key = -1;
@@ -296,8 +297,10 @@ void ClientConnection::close_because(std::string_view why, const Request* reques
     close();
 }
 
-std::uint64_t ClientConnection::reserve_slot() {
-    slots_.emplace_back();
+std::uint64_t ClientConnection::reserve_slot(const Request& request) {
+    Slot& slot = slots_.emplace_back();
+    slot.latencies = &core_.metrics.latencies[static_cast<std::size_t>(request.api->key)];
+    slot.received = request.received;
     return first_sequence_ + slots_.size() - 1;
 }
 
@@ -306,7 +309,11 @@ void ClientConnection::fill_slot(std::uint64_t sequence, Response response) {
                 first_sequence_);
     Slot& slot = slots_[sequence - first_sequence_];
     DLOG_ASSERT(!slot.is_ready, sequence);
-    if (!response.broken.empty()) close_because(response.broken, nullptr);
+    if (response.broken.empty()) {
+        slot.latencies->record(core_.ports.clock.exact_now() - slot.received);
+    } else {
+        close_because(response.broken, nullptr);
+    }
     muted_until_ = std::max(muted_until_, slot.quota.muted_until);
     slot.response = std::move(response);
     slot.is_ready = true;

@@ -8,11 +8,13 @@
 #include <optional>
 #include <string_view>
 
+#include "base/time.h"
 #include "broker/admission.h"
 #include "broker/affinity.h"
 #include "broker/client_throttle.h"
 #include "broker/fetch_session.h"
 #include "broker/frame_reader.h"
+#include "broker/metrics.h"
 #include "broker/request.h"
 #include "port/clock.h"
 #include "port/net.h"
@@ -81,6 +83,8 @@ class ClientConnection {
         Response response;
         bool is_ready = false;
         RequestQuota quota;
+        LatencyHistogram* latencies = nullptr;
+        Instant received;
     };
 
     /// Wakes up now and then and closes a connection that has not moved.
@@ -113,7 +117,7 @@ class ClientConnection {
     void log_end(FrameEnd end);
     void close_because(std::string_view why, const Request* request);
 
-    [[nodiscard]] std::uint64_t reserve_slot();
+    [[nodiscard]] std::uint64_t reserve_slot(const Request& request);
     void fill_slot(std::uint64_t sequence, Response response);
     [[nodiscard]] bool has_ready_response() const {
         return !slots_.empty() && slots_.front().is_ready;

@@ -151,6 +151,18 @@ void render_throttles(std::string& out, const CoreMetrics& sum) {
            &ThrottleMetrics::milliseconds);
 }
 
+/// An API that nobody has called yet has no histogram: most nodes see a handful of them.
+void render_latencies(std::string& out, const CoreMetrics& sum) {
+    constexpr std::string_view kName = "dlog_request_latency_seconds";
+    append_head(out, kName, "histogram",
+                "From a request's last byte to its answer, waiting included, by API.");
+    for (const ApiEntry& api : api_table()) {
+        const LatencyHistogram& latencies = sum.latencies[static_cast<std::size_t>(api.key)];
+        if (latencies.count() == 0) continue;
+        latencies.render(out, kName, "api=\"" + std::string(api.name) + "\"");
+    }
+}
+
 }  // namespace
 
 void LatencyHistogram::add(const LatencyHistogram& other) {
@@ -165,19 +177,19 @@ std::uint64_t LatencyHistogram::count() const {
 }
 
 void LatencyHistogram::render(std::string& out, std::string_view name,
-                              std::string_view help) const {
-    append_head(out, name, "histogram", help);
+                              std::string_view label) const {
     std::uint64_t below = 0;
     for (int i = 0; i < kBuckets; ++i) {
         below += counts_[static_cast<std::size_t>(i)];
         const double limit = static_cast<double>(std::uint64_t{1} << (kFirstBit + i)) * 1e-9;
-        out.append(name).append("_bucket{le=\"").append(seconds_text(limit)).append("\"} ");
-        out.append(std::to_string(below)).append("\n");
+        out.append(name).append("_bucket{").append(label).append(",le=\"");
+        out.append(seconds_text(limit)).append("\"} ").append(std::to_string(below)).append("\n");
     }
     const std::string total = std::to_string(below + counts_.back());
-    out.append(name).append("_bucket{le=\"+Inf\"} ").append(total).append("\n");
-    out.append(name).append("_sum ").append(seconds_text(static_cast<double>(sum_ns_) * 1e-9));
-    out.append("\n").append(name).append("_count ").append(total).append("\n");
+    out.append(name).append("_bucket{").append(label).append(",le=\"+Inf\"} ");
+    out.append(total).append("\n").append(name).append("_sum{").append(label).append("} ");
+    out.append(seconds_text(static_cast<double>(sum_ns_) * 1e-9)).append("\n");
+    out.append(name).append("_count{").append(label).append("} ").append(total).append("\n");
 }
 
 void CoreMetrics::add(const CoreMetrics& other) {
@@ -188,8 +200,7 @@ void CoreMetrics::add(const CoreMetrics& other) {
         (this->*series.member).requests += (other.*series.member).requests;
         (this->*series.member).milliseconds += (other.*series.member).milliseconds;
     }
-    produce_latency.add(other.produce_latency);
-    fetch_latency.add(other.fetch_latency);
+    for (std::size_t i = 0; i < latencies.size(); ++i) latencies[i].add(other.latencies[i]);
 }
 
 std::string render_metrics(const CoreMetrics& sum) {
@@ -206,10 +217,7 @@ std::string render_metrics(const CoreMetrics& sum) {
     }
     render_refusals(out, sum);
     render_throttles(out, sum);
-    sum.produce_latency.render(out, "dlog_produce_latency_seconds",
-                               "From a produce request's last byte to its answer.");
-    sum.fetch_latency.render(out, "dlog_fetch_latency_seconds",
-                             "From a fetch request's last byte to its answer, waiting included.");
+    render_latencies(out, sum);
     return out;
 }
 

@@ -19,14 +19,15 @@ class LatencyHistogram {
 
     void record(Duration duration) {
         const auto ns = static_cast<std::uint64_t>(duration.ns < 0 ? 0 : duration.ns);
-        const int bit = static_cast<int>(std::bit_width(ns));
+        // One that is exactly a limit lies below it, as Prometheus has it.
+        const int bit = static_cast<int>(std::bit_width(ns > 0 ? ns - 1 : 0));
         const int bucket = bit <= kFirstBit ? 0 : bit - kFirstBit;
         ++counts_[static_cast<std::size_t>(bucket < kBuckets ? bucket : kBuckets)];
         sum_ns_ += ns;
     }
     void add(const LatencyHistogram& other);
-    /// Lines `name_bucket`, `name_sum` and `name_count`, with HELP and TYPE before them.
-    void render(std::string& out, std::string_view name, std::string_view help) const;
+    /// Lines `name_bucket`, `name_sum` and `name_count` with `label`, such as `api="Fetch"`.
+    void render(std::string& out, std::string_view name, std::string_view label) const;
     [[nodiscard]] std::uint64_t count() const;
 
   private:
@@ -88,8 +89,7 @@ struct CoreMetrics {
     ThrottleMetrics fetch_throttles;
     ThrottleMetrics request_time_throttles;
     ThrottleMetrics mutation_throttles;
-    LatencyHistogram produce_latency;
-    LatencyHistogram fetch_latency;
+    std::array<LatencyHistogram, kApiKeysMax> latencies;  // by API key
 
     void add(const CoreMetrics& other);
 };

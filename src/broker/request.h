@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/bytes.h"
+#include "base/time.h"
 #include "broker/frame_reader.h"
 #include "port/net.h"
 
@@ -28,6 +29,8 @@ struct Request {
     std::string_view peer;
     ByteView body;
     Frame frame;
+    /// When its last byte was there.
+    Instant received;
     /// Of the connection, for the handler to fill in before it first waits.
     Affinity* affinity = nullptr;
     /// Where the handler of a Fetch leaves the id of its session; lives as long as the connection.

@@ -21,10 +21,10 @@ std::optional<double> parse_number(std::string_view text) {
     return number;
 }
 
-/// The values of `label` in `name{label="…"}`, with the series that has it.
-std::vector<std::pair<std::string, double>> labelled(const Metrics& metrics, std::string_view name,
-                                                     std::string_view label) {
-    const std::string head = std::string(name) + "{" + std::string(label) + "=\"";
+/// The values of the last label of the series that begin with `head`, such as `name{label="`; with
+/// those of the series.
+std::vector<std::pair<std::string, double>> labelled(const Metrics& metrics,
+                                                     const std::string& head) {
     std::vector<std::pair<std::string, double>> found;
     for (auto at = metrics.lower_bound(head);
          at != metrics.end() && at->first.starts_with(head) && at->first.ends_with("\"}"); ++at) {
@@ -62,23 +62,24 @@ double growth(const Metrics& before, const Metrics& now, std::string_view series
 std::vector<std::string> label_values(const Metrics& metrics, std::string_view name,
                                       std::string_view label) {
     std::vector<std::string> values;
-    for (auto& [value, number] : labelled(metrics, name, label)) values.push_back(value);
+    const std::string head = std::string(name) + "{" + std::string(label) + "=\"";
+    for (auto& [value, number] : labelled(metrics, head)) values.push_back(value);
     return values;
 }
 
 std::vector<Bucket> histogram_growth(const Metrics& before, const Metrics& now,
-                                     std::string_view name) {
-    const std::string series = std::string(name) + "_bucket";
+                                     std::string_view name, std::string_view labels) {
+    const std::string head = std::string(name) + "_bucket{" + std::string(labels) + ",le=\"";
     std::vector<Bucket> buckets;
     std::vector<double> earlier;
     bool began_anew = false;
-    for (const auto& [limit_text, count] : labelled(now, series, "le")) {
+    for (const auto& [limit_text, count] : labelled(now, head)) {
         const auto limit = parse_number(limit_text);
-        const auto found = before.find(series + "{le=\"" + limit_text + "\"}");
-        if (!limit || found == before.end()) continue;
+        if (!limit) continue;
+        const auto found = before.find(head + limit_text + "\"}");
         buckets.push_back({*limit, count});
-        earlier.push_back(found->second);
-        began_anew = began_anew || count < found->second;
+        earlier.push_back(found == before.end() ? 0 : found->second);
+        began_anew = began_anew || count < earlier.back();
     }
     for (std::size_t i = 0; i < buckets.size() && !began_anew; ++i) buckets[i].count -= earlier[i];
     std::ranges::sort(buckets, {}, &Bucket::limit);

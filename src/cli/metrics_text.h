@@ -32,9 +32,10 @@ struct Bucket {
     bool operator==(const Bucket&) const = default;
 };
 
-/// What the histogram `name` counted between two looks, ascending; empty when it is not there.
+/// What the histogram `name` with `labels`, such as `api="Fetch"`, counted between two looks,
+/// ascending; all that it counted when it was not there before, empty when it is not there.
 [[nodiscard]] std::vector<Bucket> histogram_growth(const Metrics& before, const Metrics& now,
-                                                   std::string_view name);
+                                                   std::string_view name, std::string_view labels);
 /// Adds what another node counted; nothing happens when its limits are others.
 void merge(std::vector<Bucket>& into, const std::vector<Bucket>& more);
 

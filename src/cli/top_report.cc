@@ -10,14 +10,7 @@ namespace dlog::cli {
 namespace {
 
 constexpr std::string_view kRequests = "dlog_requests_total";
-
-/// The APIs whose nodes keep histograms of latencies.
-struct LatencyMetric {
-    std::string_view api;
-    std::string_view name;
-};
-constexpr LatencyMetric kLatencies[] = {{"Produce", "dlog_produce_latency_seconds"},
-                                        {"Fetch", "dlog_fetch_latency_seconds"}};
+constexpr std::string_view kLatencies = "dlog_request_latency_seconds";
 
 class Comparison {
   public:
@@ -100,8 +93,7 @@ class Comparison {
         for (const auto& [api, rate] : rates) {
             if (rate <= 0) continue;
             RequestRow row{.api = api, .rate = rate};
-            const auto latency = std::ranges::find(kLatencies, api, &LatencyMetric::api);
-            if (latency != std::end(kLatencies)) add_latencies(row, latency->name);
+            add_latencies(row);
             rows.push_back(std::move(row));
         }
         return rows;
@@ -114,12 +106,13 @@ class Comparison {
         return &*earlier->second.metrics;
     }
 
-    void add_latencies(RequestRow& row, std::string_view name) const {
+    void add_latencies(RequestRow& row) const {
+        const std::string label = "api=\"" + row.api + "\"";
         std::vector<Bucket> buckets;
         for (const auto& [id, node] : now_.nodes) {
             const Metrics* earlier = metrics_before(id);
             if (earlier == nullptr || !node.metrics) continue;
-            merge(buckets, histogram_growth(*earlier, *node.metrics, name));
+            merge(buckets, histogram_growth(*earlier, *node.metrics, kLatencies, label));
         }
         const auto milliseconds_at = [&](double share) -> std::optional<double> {
             const auto value = quantile(buckets, share);

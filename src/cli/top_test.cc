@@ -68,17 +68,18 @@ TEST_CASE("a counter that fell began anew with its node") {
 }
 
 Metrics histogram(double below_1, double below_2, double below_4, double all) {
-    return {{"h_bucket{le=\"1\"}", below_1},
-            {"h_bucket{le=\"2\"}", below_2},
-            {"h_bucket{le=\"4\"}", below_4},
-            {"h_bucket{le=\"+Inf\"}", all},
-            {"h_count", all}};
+    return {{"h_bucket{api=\"A\",le=\"1\"}", below_1},   {"h_bucket{api=\"A\",le=\"2\"}", below_2},
+            {"h_bucket{api=\"A\",le=\"4\"}", below_4},   {"h_bucket{api=\"A\",le=\"+Inf\"}", all},
+            {"h_bucket{api=\"B\",le=\"1\"}", 1'000'000}, {"h_count{api=\"A\"}", all}};
+}
+
+std::vector<Bucket> grown(const Metrics& before, const Metrics& now) {
+    return histogram_growth(before, now, "h", "api=\"A\"");
 }
 
 TEST_CASE("quantiles are those of what was counted between two looks") {
     // Before: 1000 slow ones, which are no longer of interest. Since: 10 in (1, 2], 90 in (2, 4].
-    const auto buckets =
-        histogram_growth(histogram(0, 0, 1000, 1000), histogram(0, 10, 1100, 1100), "h");
+    const auto buckets = grown(histogram(0, 0, 1000, 1000), histogram(0, 10, 1100, 1100));
     REQUIRE(buckets.size() == 4);
     CHECK(buckets[1] == Bucket{2, 10});
     CHECK(std::isinf(buckets[3].limit));
@@ -86,20 +87,25 @@ TEST_CASE("quantiles are those of what was counted between two looks") {
     CHECK(*quantile(buckets, 0.1) == doctest::Approx(2));
     CHECK(*quantile(buckets, 0.55) == doctest::Approx(3));
     CHECK(*quantile(buckets, 1) == doctest::Approx(4));
-    CHECK_FALSE(quantile(histogram_growth(histogram(1, 1, 1, 1), histogram(1, 1, 1, 1), "h"), 0.5));
+    CHECK_FALSE(quantile(grown(histogram(1, 1, 1, 1), histogram(1, 1, 1, 1)), 0.5));
     CHECK_FALSE(quantile({}, 0.5));
 }
 
+TEST_CASE("a histogram that appeared between two looks counted all of it since the first") {
+    CHECK(grown({}, histogram(1, 2, 3, 4)) == grown(histogram(0, 0, 0, 0), histogram(1, 2, 3, 4)));
+    CHECK(grown(histogram(1, 2, 3, 4), {}).empty());
+}
+
 TEST_CASE("beyond the last limit a quantile is that limit") {
-    const auto buckets = histogram_growth(histogram(0, 0, 0, 0), histogram(0, 0, 0, 5), "h");
+    const auto buckets = grown(histogram(0, 0, 0, 0), histogram(0, 0, 0, 5));
     CHECK(*quantile(buckets, 0.5) == 4);
-    const auto mixed = histogram_growth(histogram(0, 0, 0, 0), histogram(0, 1, 1, 5), "h");
+    const auto mixed = grown(histogram(0, 0, 0, 0), histogram(0, 1, 1, 5));
     CHECK(*quantile(mixed, 0.99) == 4);
     CHECK(*quantile(mixed, 0.1) == doctest::Approx(1.5));
 }
 
 TEST_CASE("a histogram that began anew counts from nothing, those of other nodes are added") {
-    auto buckets = histogram_growth(histogram(5, 10, 10, 10), histogram(6, 8, 8, 8), "h");
+    auto buckets = grown(histogram(5, 10, 10, 10), histogram(6, 8, 8, 8));
     CHECK(buckets[0] == Bucket{1, 6});
     CHECK(buckets[1] == Bucket{2, 8});
     merge(buckets, buckets);
@@ -193,9 +199,10 @@ Metrics node_metrics(double produced, double fetched, double slow) {
             {"dlog_produce_bytes_total", produced},
             {"dlog_fetch_bytes_total", fetched},
             {"process_cpu_seconds_total", produced / 10'000},
-            {"dlog_produce_latency_seconds_bucket{le=\"0.001\"}", produced / 100 - slow},
-            {"dlog_produce_latency_seconds_bucket{le=\"0.002\"}", produced / 100},
-            {"dlog_produce_latency_seconds_bucket{le=\"+Inf\"}", produced / 100}};
+            {"dlog_request_latency_seconds_bucket{api=\"Produce\",le=\"0.001\"}",
+             produced / 100 - slow},
+            {"dlog_request_latency_seconds_bucket{api=\"Produce\",le=\"0.002\"}", produced / 100},
+            {"dlog_request_latency_seconds_bucket{api=\"Produce\",le=\"+Inf\"}", produced / 100}};
 }
 
 TEST_CASE("with metrics a report has bytes, cpu and latencies of the requests that came") {

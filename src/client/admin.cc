@@ -18,8 +18,7 @@ using protocol::ErrorCode;
 namespace {
 
 std::int32_t timeout_ms(const Cluster& cluster, Instant deadline) {
-    const std::int64_t left = (deadline - cluster.ports().clock.now()).ms();
-    return static_cast<std::int32_t>(std::clamp<std::int64_t>(left, 1, 60'000));
+    return wire_ms(deadline - cluster.ports().clock.now());
 }
 
 Result<void> outcome(ErrorCode code, const std::optional<std::string>& message,
@@ -169,6 +168,7 @@ using OffsetAnswer = protocol::ListOffsetsResponse::ListOffsetsPartitionResponse
 
 /// Partitions that a round has still to answer, and those that it has answered.
 struct OffsetRound {
+    Isolation isolation;
     std::vector<std::int32_t> open;
     std::vector<ListedOffset> found;
 
@@ -197,6 +197,7 @@ port::Task<Result<void>> ask_leaders(Cluster& cluster, OffsetRound& round, Topic
     DLOG_CO_TRY_ASSIGN(auto requests,
                        requests_by_leader(*topic, round.open, time, timeout_ms(cluster, deadline)));
     for (auto& [leader, request] : requests) {
+        request.isolation_level = static_cast<std::int8_t>(round.isolation);
         DLOG_CO_TRY_ASSIGN(const auto connection, co_await cluster.connection_to(leader));
         DLOG_CO_TRY_ASSIGN(const auto answer,
                            co_await connection->call(request, {.deadline = deadline}));
@@ -209,8 +210,9 @@ port::Task<Result<void>> ask_leaders(Cluster& cluster, OffsetRound& round, Topic
 
 port::Task<Result<std::vector<ListedOffset>>> list_offsets(Cluster& cluster, std::string topic,
                                                            std::vector<std::int32_t> partitions,
-                                                           Timestamp time, Instant deadline) {
-    OffsetRound round{.open = std::move(partitions)};
+                                                           Timestamp time, Instant deadline,
+                                                           Isolation isolation) {
+    OffsetRound round{.isolation = isolation, .open = std::move(partitions), .found = {}};
     Backoff backoff(cluster.config(), cluster.random());
     while (!round.open.empty()) {
         DLOG_CO_TRY_ASSIGN(const TopicInfoPtr info, co_await cluster.topic(topic, false, deadline));

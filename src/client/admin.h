@@ -11,6 +11,7 @@
 #include "base/ids.h"
 #include "base/time.h"
 #include "client/cluster.h"
+#include "client/committed.h"
 #include "client/error.h"
 #include "port/task.h"
 
@@ -93,9 +94,10 @@ struct ListedOffset {
 };
 
 /// For each partition of `partitions` the offset of the first record at or after `time`, or the
-/// first or last offset. Asked of the leaders, again while they move.
+/// first or last offset. Asked of the leaders, again while they move. Under kReadCommitted a
+/// partition ends at its last stable offset.
 [[nodiscard]] port::Task<Result<std::vector<ListedOffset>>> list_offsets(
     Cluster& cluster, std::string topic, std::vector<std::int32_t> partitions, Timestamp time,
-    Instant deadline);
+    Instant deadline, Isolation isolation = Isolation::kReadUncommitted);
 
 }  // namespace dlog::client

@@ -30,6 +30,10 @@ std::expected<std::vector<port::Endpoint>, std::string> parse_bootstrap(std::str
     return endpoints;
 }
 
+std::int32_t wire_ms(Duration span, std::int32_t least) {
+    return static_cast<std::int32_t>(std::clamp<std::int64_t>(span.ms(), least, INT32_MAX));
+}
+
 Duration Backoff::next() {
     next_ns_ =
         next_ns_ == 0 ? config_.backoff_min.ns : std::min(next_ns_ * 2, config_.backoff_max.ns);
@@ -238,6 +242,28 @@ port::Task<Result<std::vector<TopicInfoPtr>>> Cluster::all_topics(Instant deadli
         if (topic.error_code == ErrorCode::kNone) topics.push_back(learn_topic(topic));
     }
     co_return topics;
+}
+
+/// A topic keeps its name as long as it lives, so what is known of that does not age.
+port::Task<Result<TopicNames>> Cluster::names_of(std::vector<TopicId> ids, Instant deadline) {
+    TopicNames names;
+    std::ranges::sort(ids);
+    for (const auto& [name, info] : topics_) {
+        if (std::ranges::binary_search(ids, info->id)) names[info->id] = name;
+    }
+    protocol::MetadataRequest request;
+    request.allow_auto_topic_creation = false;
+    for (const TopicId id : ids) {
+        if (!names.contains(id)) request.topics->push_back({.topic_id = id, .name = std::nullopt});
+    }
+    if (request.topics->empty()) co_return names;
+    DLOG_CO_TRY_ASSIGN(const auto answer, co_await call_any(std::move(request), deadline));
+    learn_brokers(answer.message);
+    for (const auto& topic : answer->topics) {
+        if (topic.error_code != ErrorCode::kNone || !topic.name) continue;
+        names[topic.topic_id] = learn_topic(topic)->name;
+    }
+    co_return names;
 }
 
 void Cluster::close() {

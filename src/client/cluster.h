@@ -56,6 +56,11 @@ struct TopicInfo {
     bool lacks_leaders = false;
 };
 using TopicInfoPtr = std::shared_ptr<const TopicInfo>;
+using TopicNames = std::map<TopicId, std::string>;
+
+/// `span` as requests say it, in whole milliseconds, from `least` up to as many as there is room
+/// for.
+[[nodiscard]] std::int32_t wire_ms(Duration span, std::int32_t least = 1);
 
 /// How long to wait before try number 1, 2, 3…
 class Backoff {
@@ -100,6 +105,10 @@ class Cluster {
     void forget_topic(std::string_view name);
     /// All topics, one request, no retries.
     [[nodiscard]] port::Task<Result<std::vector<TopicInfoPtr>>> all_topics(Instant deadline);
+    /// What the topics with these ids are called; those that are not there are missing. One
+    /// request for all of which nothing is known, no retries.
+    [[nodiscard]] port::Task<Result<TopicNames>> names_of(std::vector<TopicId> ids,
+                                                          Instant deadline);
 
     /// The connection to a broker, made when there is none.
     [[nodiscard]] port::Task<Result<ConnectionPtr>> connection_to(NodeId node,

@@ -135,10 +135,10 @@ port::Task<void> Fetcher::ask(Fetcher* self, [[maybe_unused]] port::Gate::Hold h
 
 port::Task<Result<void>> Fetcher::ask_leader(NodeId leader, std::vector<Wanted> wanted) {
     protocol::FetchRequest request;
-    request.max_wait_ms = static_cast<std::int32_t>(config_.wait_max.ms());
+    request.max_wait_ms = wire_ms(config_.wait_max, 0);
     request.min_bytes = config_.bytes_min;
     request.max_bytes = config_.bytes_max;
-    request.isolation_level = config_.reads_committed ? 1 : 0;
+    request.isolation_level = static_cast<std::int8_t>(config_.isolation);
     for (const Wanted& one : wanted) {
         if (request.topics.empty() || request.topics.back().topic != one.key.topic) {
             request.topics.emplace_back().topic = one.key.topic;
@@ -187,17 +187,34 @@ Result<Fetched> Fetcher::take_answer(const Key& key, const Buffer& frame, const 
     const bool is_wrong = data.error_code != ErrorCode::kNone;
     const bool may_pass = error.is_retriable() && data.error_code != ErrorCode::kCorruptMessage;
     if (is_wrong && may_pass) return unexpected(std::move(error));
-    Fetched fetched = take(key, frame, data.records.view());
-    fetched.high_watermark = Offset{data.high_watermark};
+    AbortedTransactions aborted;
+    if (data.aborted_transactions) {
+        for (const auto& one : *data.aborted_transactions) {
+            aborted.add(ProducerId{one.producer_id}, Offset{one.first_offset});
+        }
+    }
+    Fetched fetched = take(key, frame, data.records.view(), std::move(aborted));
+    const bool reads_committed = config_.isolation == Isolation::kReadCommitted;
+    fetched.high_watermark =
+        Offset{reads_committed ? data.last_stable_offset : data.high_watermark};
     fetched.log_start_offset = Offset{data.log_start_offset};
     if (is_wrong) fetched.error = std::move(error);
     if (fetched.error) places_[key].rests = true;
     return fetched;
 }
 
+/// Whether a whole batch is not to be handed over.
+record::Result<bool> Fetcher::must_skip(const record::BatchSplitter::Item& batch,
+                                        AbortedTransactions& aborted) const {
+    DLOG_TRY(record::verify_crc(batch.bytes));
+    if (config_.isolation == Isolation::kReadUncommitted) return false;
+    return aborted.must_skip(batch.header, batch.bytes);
+}
+
 /// Checks the batches and moves the partition's position behind them. Half a batch at the end is
 /// normal: the broker cuts at a number of bytes.
-Fetched Fetcher::take(const Key& key, const Buffer& frame, ByteView records) {
+Fetched Fetcher::take(const Key& key, const Buffer& frame, ByteView records,
+                      AbortedTransactions aborted) {
     Place& place = places_[key];
     Fetched fetched{.topic = key.topic,
                     .partition = key.partition,
@@ -205,22 +222,22 @@ Fetched Fetcher::take(const Key& key, const Buffer& frame, ByteView records) {
                     .next_offset = place.position,
                     .frame = frame};
     record::BatchSplitter splitter(records);
-    for (;;) {
+    for (bool has_whole = false;; has_whole = true) {
         const auto item = splitter.next();
         const bool is_cut = !item && item.error() == record::Error::kTruncated;
-        if (is_cut && (!fetched.batches.empty() || records.empty())) break;
+        if (is_cut && (has_whole || records.empty())) break;
         if (item && !item->has_value()) break;
-        auto fault = item ? record::verify_crc((*item)->bytes)
-                          : record::Result<void>(unexpected(item.error()));
-        if (!fault) {
+        const record::Result<bool> skips =
+            item ? must_skip(**item, aborted) : unexpected(item.error());
+        if (!skips) {
             fetched.error =
                 Error{.kind = ErrorKind::kCorrupt,
                       .detail = key.topic + " partition " + std::to_string(key.partition) +
                                 " at offset " + std::to_string(fetched.next_offset.value) + ": " +
-                                std::string(record::error_text(fault.error()))};
+                                std::string(record::error_text(skips.error()))};
             break;
         }
-        fetched.batches.push_back((*item)->bytes);
+        if (!*skips) fetched.batches.push_back((*item)->bytes);
         fetched.next_offset = std::max(fetched.next_offset, (*item)->header.next_offset());
     }
     place.position = fetched.next_offset;

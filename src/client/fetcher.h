@@ -15,6 +15,7 @@
 #include "base/ids.h"
 #include "base/time.h"
 #include "client/cluster.h"
+#include "client/committed.h"
 #include "client/error.h"
 #include "port/sync.h"
 #include "port/task.h"
@@ -28,8 +29,7 @@ struct FetcherConfig {
     std::int32_t bytes_min = 1;
     std::int32_t bytes_max = 50 << 20;
     std::int32_t partition_bytes_max = 1 << 20;
-    /// Only records of transactions that were committed.
-    bool reads_committed = false;
+    Isolation isolation = Isolation::kReadUncommitted;
 };
 
 /// What came for one partition. Batches before the position asked for may lie at its front, and the
@@ -39,10 +39,12 @@ struct Fetched {
     std::int32_t partition = 0;
     Offset from;         ///< what was asked for
     Offset next_offset;  ///< where the next fetch goes on
+    /// How far the partition is readable: under kReadCommitted its last stable offset.
     Offset high_watermark = kNoOffset;
     Offset log_start_offset = kNoOffset;
     Buffer frame;
-    /// Whole batches whose CRC has been checked; they view the frame.
+    /// Whole batches whose CRC has been checked; they view the frame. Under kReadCommitted those
+    /// that hold committed records.
     std::vector<ByteView> batches;
     /// OFFSET_OUT_OF_RANGE, an unreadable batch and the like. The partition rests until `seek`.
     std::optional<Error> error;
@@ -104,7 +106,11 @@ class Fetcher {
     template <class Data>
     [[nodiscard]] Result<Fetched> take_answer(const Key& key, const Buffer& frame,
                                               const Data& data);
-    [[nodiscard]] Fetched take(const Key& key, const Buffer& frame, ByteView records);
+    [[nodiscard]] Fetched take(const Key& key, const Buffer& frame, ByteView records,
+                               AbortedTransactions aborted);
+
+    [[nodiscard]] record::Result<bool> must_skip(const record::BatchSplitter::Item& batch,
+                                                 AbortedTransactions& aborted) const;
 
     Cluster& cluster_;
     const FetcherConfig config_;

@@ -8,6 +8,7 @@
 #include "base/assert.h"
 #include "base/result.h"
 #include "client/coordinator.h"
+#include "pattern/topic_pattern.h"
 #include "port/clock.h"
 #include "port/spawn.h"
 #include "protocol/messages/consumer_group_heartbeat.h"
@@ -48,6 +49,18 @@ void GroupMember::start() {
 void GroupMember::subscribe(std::vector<std::string> topics) {
     const std::set<std::string> once(topics.begin(), topics.end());
     topics_.assign(once.begin(), once.end());
+    if (pattern_) pattern_->clear();
+    subscribe_anew();
+}
+
+void GroupMember::subscribe_pattern(std::string pattern) {
+    DLOG_ASSERT(pattern::check_pattern(pattern).has_value() && !pattern.empty(), pattern);
+    topics_.clear();
+    pattern_ = std::move(pattern);
+    subscribe_anew();
+}
+
+void GroupMember::subscribe_anew() {
     must_join_ = true;
     must_beat_ = true;
     is_all_said_ = false;
@@ -68,7 +81,7 @@ port::Task<void> GroupMember::run(GroupMember* self, [[maybe_unused]] port::Gate
             co_await self->tell_of_loss();
             continue;
         }
-        const bool may_join = !self->topics_.empty() && !self->is_fenced_ && !self->is_late();
+        const bool may_join = self->is_subscribed() && !self->is_fenced_ && !self->is_late();
         if (self->is_classic() && self->must_join_ && may_join) {
             co_await self->join();
             continue;
@@ -78,7 +91,10 @@ port::Task<void> GroupMember::run(GroupMember* self, [[maybe_unused]] port::Gate
             co_await self->take(self->target_);
             continue;
         }
-        if (self->is_classic()) co_await self->look_for_new_partitions();
+        if (self->is_classic()) {
+            co_await self->look_for_new_partitions();
+            co_await self->look_for_new_topics();
+        }
         const bool has_work = self->is_lost_ || (self->must_join_ && may_join);
         if (self->is_ending_ || (self->is_classic() && has_work)) continue;
         const Instant until = clock.now() + self->heartbeat_interval_;
@@ -107,7 +123,7 @@ port::Task<void> GroupMember::beat(GroupMember* self, [[maybe_unused]] port::Gat
         }
         const bool is_for_classic = is_in_group && !self->is_joining_;
         const bool is_for_other =
-            !self->topics_.empty() && !self->is_fenced_ && (is_in_group || !self->is_late());
+            self->is_subscribed() && !self->is_fenced_ && (is_in_group || !self->is_late());
         if (self->is_lost_ || !(self->is_classic() ? is_for_classic : is_for_other)) continue;
         const auto outcome =
             co_await (self->is_classic() ? self->heartbeat() : self->consumer_heartbeat());

@@ -68,6 +68,10 @@ class GroupMember {
     void start();
     /// In place of what was subscribed before. With none it waits.
     void subscribe(std::vector<std::string> topics);
+    /// The same with all topics whose whole names match `pattern`, one that check_pattern allows.
+    /// In the classic protocol this member looks for them when it joins and whenever metadata is
+    /// as old as it may be, and leaves out internal ones; in the new one the broker looks.
+    void subscribe_pattern(std::string pattern);
     /// Something happened that it may be waiting for: a poll after a long pause.
     void wake_up() { changed_.notify_all(); }
 
@@ -91,6 +95,9 @@ class GroupMember {
     static port::Task<void> run(GroupMember* self, port::Gate::Hold hold);
     static port::Task<void> beat(GroupMember* self, port::Gate::Hold hold);
     void end();
+    void subscribe_anew();
+    [[nodiscard]] bool has_pattern() const { return pattern_ && !pattern_->empty(); }
+    [[nodiscard]] bool is_subscribed() const { return has_pattern() || !topics_.empty(); }
     [[nodiscard]] bool is_classic() const { return config_.protocol == GroupProtocol::kClassic; }
     [[nodiscard]] bool comes_back() const { return is_classic() && config_.instance_id; }
     [[nodiscard]] bool is_late() const;
@@ -111,6 +118,8 @@ class GroupMember {
     port::Task<Result<Assignments>> decide(Joined joined);
     port::Task<Result<PartitionCounts>> count_partitions(std::vector<std::string> topics);
     port::Task<void> look_for_new_partitions();
+    port::Task<Result<void>> match_topics();
+    port::Task<void> look_for_new_topics();
     port::Task<Result<void>> heartbeat();
 
     // The new protocol.
@@ -121,7 +130,11 @@ class GroupMember {
     Cluster& cluster_;
     const GroupMemberConfig config_;
     GroupListener& listener_;
+    /// In the classic protocol with a pattern: what that matched at `matched_at_`.
     std::vector<std::string> topics_;
+    /// Empty: no longer, which the broker has to be told; none: never.
+    std::optional<std::string> pattern_;
+    Instant matched_at_;
     std::string member_id_;
     std::int32_t generation_ = -1;
     TopicPartitions owned_;

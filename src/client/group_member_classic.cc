@@ -7,6 +7,7 @@
 #include "base/result.h"
 #include "client/group_codec.h"
 #include "client/group_member.h"
+#include "pattern/topic_pattern.h"
 #include "port/clock.h"
 #include "protocol/messages/heartbeat.h"
 #include "protocol/messages/join_group.h"
@@ -22,10 +23,6 @@ constexpr std::string_view kProtocolType = "consumer";
 
 /// Beyond the rebalance's own timeout, for the way there and back.
 constexpr Duration kAnswerTime = seconds(5);
-
-std::int32_t milliseconds_of(Duration span) {
-    return static_cast<std::int32_t>(std::clamp<std::int64_t>(span.ms(), 1, INT32_MAX));
-}
 
 std::vector<std::string_view> names_of(OfferedAssignors offered) {
     switch (offered) {
@@ -69,13 +66,14 @@ port::Task<void> GroupMember::join() {
 
 port::Task<Result<TopicPartitions>> GroupMember::join_and_sync() {
     DLOG_CO_TRY_ASSIGN(const ConnectionPtr connection, co_await connect());
+    if (has_pattern()) DLOG_CO_TRY(co_await match_topics());
     if (is_ending_) co_return unexpected(Error{.kind = ErrorKind::kClosed});
     const Subscription mine{.topics = topics_, .owned = owned_, .generation = generation_};
     const Buffer metadata = encode_subscription(mine);
     protocol::JoinGroupRequest request;
     request.group_id = config_.group;
-    request.session_timeout_ms = milliseconds_of(config_.session_timeout);
-    request.rebalance_timeout_ms = milliseconds_of(config_.poll_interval_max);
+    request.session_timeout_ms = wire_ms(config_.session_timeout);
+    request.rebalance_timeout_ms = wire_ms(config_.poll_interval_max);
     request.member_id = member_id_;
     request.group_instance_id = config_.instance_id;
     request.protocol_type = kProtocolType;
@@ -166,6 +164,37 @@ port::Task<void> GroupMember::look_for_new_partitions() {
     const auto counts = co_await count_partitions(counted_topics_);
     if (!counts) co_return;
     if (counts_ && generation == generation_ && *counts != *counts_) must_join_ = true;
+}
+
+port::Task<Result<void>> GroupMember::match_topics() {
+    const std::string pattern = *pattern_;
+    DLOG_CO_TRY_ASSIGN(const auto all, co_await cluster_.all_topics(cluster_.default_deadline()));
+    std::vector<std::string_view> names;
+    for (const TopicInfoPtr& topic : all) {
+        if (!topic->is_internal) names.emplace_back(topic->name);
+    }
+    std::ranges::sort(names);
+    auto matched = pattern::matching_names(pattern, names);
+    if (!matched) {
+        co_return unexpected(
+            Error{.kind = ErrorKind::kBadRequest,
+                  .detail = "the pattern \"" + pattern +
+                            "\" takes too long to match the topics that there are"});
+    }
+    // It may have been subscribed anew meanwhile.
+    if (pattern_ != pattern) co_return Result<void>();
+    topics_ = *std::move(matched);
+    matched_at_ = cluster_.ports().clock.now();
+    co_return Result<void>();
+}
+
+port::Task<void> GroupMember::look_for_new_topics() {
+    if (!has_pattern() || generation_ < 0) co_return;
+    const Duration age = cluster_.ports().clock.now() - matched_at_;
+    if (age < cluster_.config().metadata_age_max) co_return;
+    const std::vector<std::string> before = topics_;
+    const auto matched = co_await match_topics();
+    if (matched && topics_ != before) must_join_ = true;
 }
 
 port::Task<Result<void>> GroupMember::heartbeat() {

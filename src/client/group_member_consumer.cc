@@ -39,10 +39,9 @@ port::Task<Result<void>> GroupMember::consumer_heartbeat() {
     request.member_epoch = joins ? 0 : generation_;
     request.instance_id = config_.instance_id;
     if (joins || !is_all_said_) {
-        constexpr std::int64_t kMax = INT32_MAX;
-        request.rebalance_timeout_ms = static_cast<std::int32_t>(
-            std::clamp<std::int64_t>(config_.poll_interval_max.ms(), 1, kMax));
+        request.rebalance_timeout_ms = wire_ms(config_.poll_interval_max);
         request.subscribed_topic_names = topics_;
+        request.subscribed_topic_regex = pattern_;
     }
     is_all_said_ = true;
     auto& owned = request.topic_partitions.emplace();
@@ -74,22 +73,24 @@ port::Task<Result<void>> GroupMember::consumer_heartbeat() {
     co_return Result<void>();
 }
 
-/// False when it names a topic that this member does not know; then the rest counts.
+/// False when it names a topic that the brokers do not know; then the rest counts.
 template <class Topics>
 port::Task<bool> GroupMember::learn_target(Topics topics) {
-    TopicPartitions target;
-    std::size_t found = 0;
-    for (const std::string& name : topics_) {
-        const auto info = co_await cluster_.topic(name, false, cluster_.default_deadline());
-        if (!info) continue;
-        for (const auto& one : *topics) {
-            if (one.topic_id != (*info)->id || one.partitions.empty()) continue;
-            target[name] = one.partitions;
-            ++found;
-        }
+    std::vector<TopicId> ids;
+    for (const auto& one : *topics) {
+        if (!one.partitions.empty()) ids.push_back(one.topic_id);
     }
+    const std::size_t wanted = ids.size();
+    const auto names = co_await cluster_.names_of(std::move(ids), cluster_.default_deadline());
+    if (!names) co_return false;
+    TopicPartitions target;
+    for (const auto& one : *topics) {
+        const auto name = names->find(one.topic_id);
+        if (name != names->end()) target[name->second] = one.partitions;
+    }
+    const bool is_complete = target.size() == wanted;
     target_ = std::move(target);
-    co_return found == topics->size();
+    co_return is_complete;
 }
 
 }  // namespace dlog::client

@@ -41,8 +41,7 @@ port::Task<std::map<PartitionName, Offset>> offsets_everywhere(Cluster& cluster,
     for (auto& [leader, request] : requests) {
         const auto connection = co_await cluster.connection_to(leader);
         if (!connection) continue;
-        request.timeout_ms = static_cast<std::int32_t>(
-            std::clamp<std::int64_t>((deadline - cluster.ports().clock.now()).ms(), 1, INT32_MAX));
+        request.timeout_ms = wire_ms(deadline - cluster.ports().clock.now());
         const auto answer = co_await (*connection)->call(request, {.deadline = deadline});
         if (!answer) continue;
         for (const auto& topic : (*answer)->topics) {

@@ -567,7 +567,7 @@ port::Task<Result<Outcomes>> Producer::Impl::exchange(ConnectionPtr connection,
     CallOptions options{.deadline = cluster_.default_deadline(), .version_max = kLastWithNames};
     protocol::ProduceRequest request = request_of(*shipment, options.externals);
     request.acks = static_cast<std::int16_t>(config_.acks);
-    request.timeout_ms = static_cast<std::int32_t>(cluster_.config().request_timeout.ms());
+    request.timeout_ms = wire_ms(cluster_.config().request_timeout);
     if (config_.acks == Acks::kNone) {
         DLOG_CO_TRY(co_await connection->send(std::move(request), std::move(options)));
         co_return Outcomes(shipment->items.size(), Result<Offset>(kNoOffset));

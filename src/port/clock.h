@@ -35,7 +35,10 @@ class Timer {
 class Clock {
   public:
     virtual ~Clock() = default;
+    /// May stand still within one turn of the core's loop.
     [[nodiscard]] virtual Instant now() const = 0;
+    /// Never stands still, to measure with: what lies within one turn, too.
+    [[nodiscard]] virtual Instant exact_now() const { return now(); }
     /// Milliseconds since the Unix epoch; may jump.
     [[nodiscard]] virtual Timestamp wall_now() const = 0;
 

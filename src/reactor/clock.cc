@@ -25,8 +25,12 @@ Timestamp CoreClock::wall_now() const {
     return Timestamp{read_clock_ns(CLOCK_REALTIME) / 1'000'000};
 }
 
+Instant CoreClock::exact_now() const {
+    return Instant{read_clock_ns(CLOCK_MONOTONIC)};
+}
+
 void CoreClock::refresh() {
-    now_ = Instant{read_clock_ns(CLOCK_MONOTONIC)};
+    now_ = exact_now();
 }
 
 void CoreClock::fire_due() {

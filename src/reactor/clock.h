@@ -17,6 +17,7 @@ class CoreClock final : public port::Clock {
   public:
     CoreClock() { refresh(); }
     [[nodiscard]] Instant now() const override { return now_; }
+    [[nodiscard]] Instant exact_now() const override;
     [[nodiscard]] Timestamp wall_now() const override;
 
     void refresh();

@@ -75,6 +75,19 @@ TEST_CASE("timers fire by deadline, equal ones in the order they were armed, dis
     CHECK(clock.next_deadline() == now + seconds(1'000));
 }
 
+TEST_CASE("within a turn time stands still but for who measures") {
+    CoreClock clock;
+    const Instant turn = clock.now();
+    const Instant begin = clock.exact_now();
+    CHECK(begin >= turn);
+    Instant later = begin;
+    while (later == begin) later = clock.exact_now();
+    CHECK(later > begin);
+    CHECK(clock.now() == turn);
+    clock.refresh();
+    CHECK(clock.now() >= later);
+}
+
 TEST_CASE("a timer that arms itself for the past fires once a call") {
     CoreClock clock;
     Restless timer(clock);

@@ -164,6 +164,10 @@ Result<void> Consumer::subscribe(const std::string_view* topics, std::size_t cou
     return core_->subscribe({topics, count});
 }
 
+Result<void> Consumer::subscribe_pattern(std::string_view pattern) {
+    return core_->subscribe_pattern(pattern);
+}
+
 Result<void> Consumer::commit_sync() {
     return core_->commit();
 }

@@ -30,12 +30,13 @@ client::FetcherConfig fetcher_config(const ConsumerOptions& options) {
     return {.wait_max = duration_of(options.fetch_wait_max),
             .bytes_min = options.fetch_bytes_min,
             .bytes_max = options.fetch_bytes_max,
-            .partition_bytes_max = options.partition_bytes_max};
+            .partition_bytes_max = options.partition_bytes_max,
+            .isolation = isolation_of(options)};
 }
 
 port::Task<client::Result<std::vector<client::ListedOffset>>> find_offsets(
     client::Cluster& cluster, std::string topic, std::optional<std::int32_t> partition, From from,
-    Instant deadline) {
+    Instant deadline, client::Isolation isolation) {
     std::vector<std::int32_t> partitions;
     if (partition) {
         partitions.push_back(*partition);
@@ -54,14 +55,14 @@ port::Task<client::Result<std::vector<client::ListedOffset>>> find_offsets(
     if (from.kind() == From::Kind::kEnd) time = client::kLatestOffset;
     if (from.kind() == From::Kind::kTime)
         time = Timestamp{std::max<std::int64_t>(from.number(), 0)};
-    DLOG_CO_TRY_ASSIGN(auto found,
-                       co_await client::list_offsets(cluster, topic, partitions, time, deadline));
+    DLOG_CO_TRY_ASSIGN(auto found, co_await client::list_offsets(cluster, topic, partitions, time,
+                                                                 deadline, isolation));
     const auto is_none = [](const client::ListedOffset& one) { return one.offset == kNoOffset; };
     if (!std::any_of(found.begin(), found.end(), is_none)) co_return found;
     // Nothing so late there: with what comes from now on.
-    DLOG_CO_TRY_ASSIGN(
-        const auto ends,
-        co_await client::list_offsets(cluster, topic, partitions, client::kLatestOffset, deadline));
+    DLOG_CO_TRY_ASSIGN(const auto ends,
+                       co_await client::list_offsets(cluster, topic, partitions,
+                                                     client::kLatestOffset, deadline, isolation));
     for (client::ListedOffset& one : found) {
         if (!is_none(one)) continue;
         const auto end = std::find_if(ends.begin(), ends.end(), [&](const auto& other) {
@@ -120,8 +121,9 @@ Result<std::vector<client::ListedOffset>> ConsumerCore::find(std::string_view to
                                    "offset " + std::to_string(from.number()) + " is below 0"));
     }
     return core_->call<std::vector<client::ListedOffset>>(
-        [name = std::string(topic), partition, from](client::Cluster& cluster, Instant deadline) {
-            return find_offsets(cluster, name, partition, from, deadline);
+        [name = std::string(topic), partition, from, isolation = isolation_of(options_)](
+            client::Cluster& cluster, Instant deadline) {
+            return find_offsets(cluster, name, partition, from, deadline, isolation);
         });
 }
 
@@ -414,7 +416,8 @@ void ConsumerCore::hand_over(std::vector<client::Fetched> all) {
         } else if (fetched.error) {
             errors_.push_back(public_error(*fetched.error));
         }
-        if (fetched.batches.empty()) continue;
+        // What was left out, of aborted transactions, moves the position.
+        if (fetched.next_offset == fetched.from) continue;
         Item item{.key = version->first, .version = version->second};
         for (const ByteView batch : fetched.batches) item.size_bytes += batch.size();
         queued_bytes_ += item.size_bytes;
@@ -440,7 +443,8 @@ port::Task<void> ConsumerCore::start_over(Ref<ConsumerCore> self, Key key, std::
     const From from =
         self->options_.on_missing_offset == MissingOffset::kEnd ? From::end() : From::beginning();
     const auto found =
-        co_await find_offsets(cluster, *key.topic, key.partition, from, cluster.default_deadline());
+        co_await find_offsets(cluster, *key.topic, key.partition, from, cluster.default_deadline(),
+                              isolation_of(self->options_));
     if (!found) {
         self->hand_over(found.error());
         co_return;

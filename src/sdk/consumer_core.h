@@ -11,6 +11,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "client/admin.h"
@@ -43,6 +44,7 @@ class ConsumerCore final : public Part {
 
     // As a member of a group.
     Result<void> subscribe(std::span<const std::string_view> topics);
+    Result<void> subscribe_pattern(std::string_view pattern);
     Result<void> commit();
     Result<void> commit(const TopicPartition& partition, std::int64_t offset);
     Result<void> commit_soon();
@@ -117,6 +119,9 @@ class ConsumerCore final : public Part {
     // The user's thread, as a member of a group.
     using Offsets = std::vector<client::CommittedOffset>;
     [[nodiscard]] Result<void> need_group() const;
+    /// The names of topics, or a pattern of them.
+    using Wanted = std::variant<std::vector<std::string>, std::string>;
+    Result<void> subscribe(Wanted wanted);
     [[nodiscard]] Offsets offsets_to_commit();
     Result<void> commit(Offsets offsets);
     void take_part();
@@ -125,7 +130,7 @@ class ConsumerCore final : public Part {
     void commit_when_due(Instant now);
 
     // The client's thread.
-    static port::Task<void> subscribe_on(Ref<ConsumerCore> self, std::vector<std::string> topics);
+    static port::Task<void> subscribe_on(Ref<ConsumerCore> self, Wanted wanted);
     static port::Task<void> commit_on(Ref<ConsumerCore> self, Offsets offsets);
     void poke();
     static port::Task<void> listen(Ref<ConsumerCore> self);

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/result.h"
+#include "pattern/topic_pattern.h"
 #include "protocol/error_code.h"
 #include "sdk/consumer_core.h"
 
@@ -43,6 +44,26 @@ Result<void> ConsumerCore::need_group() const {
 }
 
 Result<void> ConsumerCore::subscribe(std::span<const std::string_view> topics) {
+    std::vector<std::string> names(topics.begin(), topics.end());
+    if (names.empty() || std::ranges::find(names, "") != names.end()) {
+        return unexpected(
+            error_of(ErrorKind::kBadRequest, "subscribe: no topic, or one without a name"));
+    }
+    return subscribe(Wanted(std::move(names)));
+}
+
+Result<void> ConsumerCore::subscribe_pattern(std::string_view pattern) {
+    if (pattern.empty()) {
+        return unexpected(error_of(ErrorKind::kBadRequest, "subscribe_pattern: it is empty"));
+    }
+    if (const auto checked = pattern::check_pattern(pattern); !checked) {
+        return unexpected(error_of(ErrorKind::kBadRequest,
+                                   "subscribe_pattern: it cannot be used: " + checked.error()));
+    }
+    return subscribe(Wanted(std::string(pattern)));
+}
+
+Result<void> ConsumerCore::subscribe(Wanted wanted) {
     DLOG_TRY(need_group());
     {
         const std::lock_guard lock(mutex_);
@@ -51,28 +72,26 @@ Result<void> ConsumerCore::subscribe(std::span<const std::string_view> topics) {
                 error_of(ErrorKind::kBadRequest, "this consumer has partitions assigned by hand"));
         }
     }
-    std::vector<std::string> names(topics.begin(), topics.end());
-    if (names.empty() || std::ranges::find(names, "") != names.end()) {
-        return unexpected(
-            error_of(ErrorKind::kBadRequest, "subscribe: no topic, or one without a name"));
-    }
     const Instant now = monotonic_now();
     static_cast<void>(group_->polled(now));
     if (!is_subscribed_) next_commit_ = now + duration_of(options_.group.commit_interval);
-    is_subscribed_ = core_->run([self = Ref<ConsumerCore>(this), names = std::move(names)](
-                                    port::Ports&) { return subscribe_on(self, names); });
+    is_subscribed_ = core_->run([self = Ref<ConsumerCore>(this), wanted = std::move(wanted)](
+                                    port::Ports&) { return subscribe_on(self, wanted); });
     if (is_subscribed_) return {};
     return unexpected(error_of(ErrorKind::kClosed, Core::kClosedText));
 }
 
-port::Task<void> ConsumerCore::subscribe_on(Ref<ConsumerCore> self,
-                                            std::vector<std::string> topics) {
+port::Task<void> ConsumerCore::subscribe_on(Ref<ConsumerCore> self, Wanted wanted) {
     {
         const std::lock_guard lock(self->mutex_);
         if (self->is_closing_) co_return;
     }
     client::GroupMember& member = self->group_->member();
-    member.subscribe(std::move(topics));
+    if (auto* const topics = std::get_if<std::vector<std::string>>(&wanted)) {
+        member.subscribe(std::move(*topics));
+    } else {
+        member.subscribe_pattern(std::get<std::string>(std::move(wanted)));
+    }
     if (!std::exchange(self->has_started_member_, true)) member.start();
 }
 

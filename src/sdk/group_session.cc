@@ -27,6 +27,7 @@ GroupSession::GroupSession(client::Cluster& cluster, const ConsumerOptions& opti
     : cluster_(cluster),
       config_(member_config(options.group)),
       on_missing_offset_(options.on_missing_offset),
+      isolation_(isolation_of(options)),
       ring_(std::move(ring)),
       tell_(std::move(tell)),
       last_poll_ns_(monotonic_now().ns),
@@ -100,7 +101,7 @@ port::Task<client::Result<void>> GroupSession::find_missing(Event* event) {
         if (missing.empty()) continue;
         DLOG_CO_TRY_ASSIGN(const auto listed,
                            co_await client::list_offsets(cluster_, topic, missing, time,
-                                                         cluster_.default_deadline()));
+                                                         cluster_.default_deadline(), isolation_));
         for (const client::ListedOffset& one : listed) {
             event->starts[{topic, one.partition}] = one.offset;
         }

@@ -11,6 +11,7 @@
 #include <string>
 #include <utility>
 
+#include "client/committed.h"
 #include "client/group_member.h"
 #include "dlog/consumer.h"
 #include "port/sync.h"
@@ -20,6 +21,9 @@
 namespace dlog::sdk {
 
 [[nodiscard]] client::GroupMemberConfig member_config(const GroupOptions& options);
+[[nodiscard]] inline client::Isolation isolation_of(const ConsumerOptions& options) {
+    return static_cast<client::Isolation>(options.isolation);
+}
 
 class GroupSession final : public client::GroupListener {
   public:
@@ -63,6 +67,7 @@ class GroupSession final : public client::GroupListener {
     client::Cluster& cluster_;
     const client::GroupMemberConfig config_;
     const MissingOffset on_missing_offset_;
+    const client::Isolation isolation_;
     const std::function<void()> ring_;
     const std::function<void(const client::Error&)> tell_;
     std::atomic<std::int64_t> last_poll_ns_;

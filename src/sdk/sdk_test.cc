@@ -502,6 +502,12 @@ TEST_CASE("a subscription needs a group, a topic and no partitions assigned by h
     auto member = client->consumer({.group = {.id = "g"}});
     CHECK(member->subscribe({}).error().kind == ErrorKind::kBadRequest);
     CHECK(member->subscribe({""}).error().kind == ErrorKind::kBadRequest);
+    CHECK(loner->subscribe_pattern("orders").error().kind == ErrorKind::kBadRequest);
+    CHECK(member->subscribe_pattern("").error().kind == ErrorKind::kBadRequest);
+    const auto refused = member->subscribe_pattern("(orders");
+    CHECK(refused.error().kind == ErrorKind::kBadRequest);
+    CHECK(refused.error().text.view() ==
+          "subscribe_pattern: it cannot be used: missing ): (orders");
     REQUIRE(member->subscribe({"orders"}).has_value());
     CHECK(member->assign({"orders", 0}, From::beginning()).error().kind == ErrorKind::kBadRequest);
     CHECK(!client->consumer({.group = {.id = "g", .session_timeout = 0ms}}).has_value());

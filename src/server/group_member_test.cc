@@ -144,7 +144,7 @@ struct Setup {
     bool holds(const Reader& reader, const std::string& topic, std::size_t count) {
         const auto is_so = [&] {
             const auto found = reader.held.find(topic);
-            return found != reader.held.end() && found->second.size() == count;
+            return (found == reader.held.end() ? 0 : found->second.size()) == count;
         };
         return node.world.run_until(is_so, seconds(100));
     }
@@ -295,6 +295,65 @@ TEST_CASE("a topic that appears after it was subscribed comes to the members") {
         setup.node.run([](Wire& wire) { return create_topic(wire, "later", 3); });
         CHECK(setup.holds(one, "later", 3));
     }
+}
+
+/// Names of the topics of which it holds something.
+std::set<std::string> topics_of(const Reader& reader) {
+    std::set<std::string> names;
+    for (const auto& [topic, numbers] : reader.held) {
+        if (!numbers.empty()) names.insert(topic);
+    }
+    return names;
+}
+
+TEST_CASE("a member with a pattern gets the topics that match it, and those that come later") {
+    for (const GroupProtocol protocol : {GroupProtocol::kClassic, GroupProtocol::kConsumer}) {
+        CAPTURE(static_cast<int>(protocol));
+        Setup setup(protocol, 2);
+        setup.node.run([](Wire& wire) { return create_topic(wire, "old-orders", 1); });
+        Reader& one = setup.join();
+        one.member.subscribe_pattern("orders(-.*)?");
+        CHECK(setup.holds(one, "orders", 2));
+        setup.node.run([](Wire& wire) { return create_topic(wire, "orders-eu", 3); });
+        CHECK(setup.holds(one, "orders-eu", 3));
+        CHECK(topics_of(one) == std::set<std::string>{"orders", "orders-eu"});
+        CHECK(one.failures.empty());
+    }
+}
+
+TEST_CASE("members with different patterns and names share a group, each what it wants") {
+    for (const GroupProtocol protocol : {GroupProtocol::kClassic, GroupProtocol::kConsumer}) {
+        CAPTURE(static_cast<int>(protocol));
+        Setup setup(protocol, 2);
+        setup.node.run([](Wire& wire) { return create_topic(wire, "payments", 3); });
+        Reader& by_name = setup.join();
+        Reader& by_pattern = setup.join();
+        by_pattern.member.subscribe_pattern("pay.*");
+        CHECK(setup.holds(by_pattern, "payments", 3));
+        CHECK(setup.holds(by_name, "orders", 2));
+        CHECK(topics_of(by_pattern) == std::set<std::string>{"payments"});
+        // A name in the pattern's place, and back.
+        by_pattern.member.subscribe({"orders"});
+        CHECK(setup.share({&by_name, &by_pattern}, {1, 1}));
+        CHECK(setup.holds(by_pattern, "payments", 0));
+        by_pattern.member.subscribe_pattern(".*");
+        CHECK(setup.holds(by_pattern, "payments", 3));
+    }
+}
+
+TEST_CASE(
+    "a member whose pattern matches nothing yet waits in the group; internal topics are none") {
+    Setup setup(GroupProtocol::kClassic, 2);
+    Reader& one = setup.join();
+    CHECK(setup.share({&one}, {2}));  // The group's own topic exists by now.
+    one.member.subscribe_pattern("later|__.*");
+    CHECK(setup.holds(one, "orders", 0));
+    setup.pass(seconds(20));
+    CHECK(topics_of(one).empty());
+    CHECK(one.member.generation() >= 0);
+    setup.node.run([](Wire& wire) { return create_topic(wire, "later", 3); });
+    CHECK(setup.holds(one, "later", 3));
+    CHECK(one.losses == 0);
 }
 
 TEST_CASE("members outlive a restart of the broker") {

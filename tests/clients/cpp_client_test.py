@@ -227,6 +227,29 @@ def test_members_share_inherit_and_go_on_where_the_group_committed(client, eithe
         three.leave()
 
 
+@pytest.mark.parametrize("settings", PROTOCOLS, ids=["range", "cooperative", "consumer"])
+def test_members_subscribe_by_pattern_and_get_topics_that_come_later(client, either, topic, settings):
+    def start() -> Member:
+        words = [f"{name.replace('_', '.')}={value}" for name, value in {**BRISK, **settings}.items()]
+        where = [either.bootstrap, f"^{topic}(-late)?$", f"g-{topic}"]
+        return Member([*client.command(), "group", *where, *words, "metadata.max.age.ms=500"])
+
+    def both(one: Member, two: Member, count: int) -> bool:
+        return len(one.held) + len(two.held) == count and bool(one.held and two.held)
+
+    make(client, either, topic, PARTITIONS)
+    make(client, either, f"not-{topic}", PARTITIONS)
+    with start() as one, start() as two:
+        wait_for(lambda: both(one, two, PARTITIONS), "a fair share", [one, two])
+        make(client, either, f"{topic}-late", PARTITIONS)
+        wait_for(lambda: both(one, two, 2 * PARTITIONS), "the topic that came later", [one, two])
+        written = spread(either, topic, 0, 70) | spread(either, f"{topic}-late", 70, 70)
+        spread(either, f"not-{topic}", 140, 70)
+        wait_for(lambda: values(one, two) == sorted(written), "every record once", [one, two])
+        one.leave()
+        two.leave()
+
+
 JAVA_STICKY = "org.apache.kafka.clients.consumer.CooperativeStickyAssignor"
 
 
@@ -285,6 +308,54 @@ def test_the_example_reads_as_a_member_of_a_group(example, client, either, topic
         for what in ["assigned", "revoked"]:
             partitions = sorted(line for line in printed if line.startswith(what))
             assert partitions == [f"{what} partition {i}" for i in range(3)]
+
+
+def test_it_reads_only_what_transactions_committed(client, topic, tmp_path):
+    """Against Kafka: DLog has no transactions yet."""
+    confluent = pytest.importorskip("confluent_kafka")
+
+    def producer(name: str):
+        made = confluent.Producer({"bootstrap.servers": kafka.bootstrap, "transactional.id": name, "linger.ms": 0})
+        made.init_transactions(30)
+        return made
+
+    def write(by, *texts: str) -> None:
+        for text in texts:
+            by.produce(topic, text, partition=0)
+            by.flush(30)
+
+    def reads(texts: list[str], stable: int) -> bool:
+        """Also its end, its position there and its high watermark are the last stable offset."""
+        printed = run([*client.command(), "committed", kafka.bootstrap, topic]).splitlines()
+        return printed == [*texts, f"end {stable} {stable} {stable}"]
+
+    with start_broker("kafka", tmp_path) as kafka:
+        make(client, kafka, topic)
+        a, b = producer("a"), producer("b")
+        a.begin_transaction()
+        b.begin_transaction()
+        write(a, "a0", "a1")
+        write(b, "b0")
+        write(a, "a2")
+        b.abort_transaction(30)
+        a.commit_transaction(30)
+        # Markers take an offset each; they are written after the answer.
+        wait_for(lambda: reads(["a0", "a1", "a2"], 6), "the committed transaction", [])
+        b.begin_transaction()
+        write(b, "b1")
+        a.begin_transaction()
+        write(a, "a3")
+        a.commit_transaction(30)
+        # Nothing behind a transaction that is open.
+        assert reads(["a0", "a1", "a2"], 6)
+        b.commit_transaction(30)
+        wait_for(lambda: reads(["a0", "a1", "a2", "b1", "a3"], 10), "both transactions", [])
+        for _ in range(20):
+            a.begin_transaction()
+            write(a, "gone", "gone")
+            a.abort_transaction(30)
+        # It ends with what was aborted, and the position is behind that.
+        wait_for(lambda: reads(["a0", "a1", "a2", "b1", "a3"], 70), "all stable", [])
 
 
 def plain(text: str) -> str:

@@ -18,6 +18,7 @@ class Member:
     def __init__(self, command: list[str]):
         self.rows: list[Row] = []
         self.assigned: set[int] | None = None
+        self.held: list[str] = []  # the same with repetitions: of several topics
         self.errors: list[str] = []
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=HERE
@@ -29,7 +30,8 @@ class Member:
     def read_rows(self) -> None:
         for line in self.process.stdout:
             if line.startswith("= "):
-                self.assigned = {int(number) for number in line[2:].split(",") if number.strip()}
+                self.held = [number for number in line[2:].split(",") if number.strip()]
+                self.assigned = {int(number) for number in self.held}
             else:
                 partition, offset, key, value = line.rstrip("\n").split("\t")
                 self.rows.append((int(partition), int(offset), key, value))

@@ -291,6 +291,12 @@ History::Unplaced History::unplaced_keys(const LogState& state) {
     return result;
 }
 
+bool History::is_readable(const LogState& state, const Reading& reading, std::int64_t offset,
+                          std::int64_t damaged_to) {
+    return offset >= std::max(reading.log_start_offset, damaged_to) &&
+           offset < reading.end_offset && !state.is_damaged(offset);
+}
+
 /// Every record that is known and not there any more is out of date.
 void History::check_compacted(LogState& state, const Reading& reading) {
     const std::uint32_t key_count = state.rules.key_count;
@@ -311,10 +317,7 @@ void History::check_compacted(LogState& state, const Reading& reading) {
     const std::int64_t damaged_to = note_damaged(state, latest);
     for (const auto* known : {&state.acknowledged, &state.seen}) {
         for (const auto& [offset, name] : *known) {
-            if (offset < reading.log_start_offset || offset >= reading.end_offset ||
-                state.is_damaged(offset) || offset < damaged_to) {
-                continue;
-            }
+            if (!is_readable(state, reading, offset, damaged_to)) continue;
             const auto found = reading.records.find(offset);
             if (found != reading.records.end()) {
                 if (found->second == name) continue;
@@ -347,11 +350,8 @@ void History::check_deleted(LogState& state, const Reading& reading, std::int64_
     }
     for (const auto* known : {&state.acknowledged, &state.seen}) {
         for (const auto& [offset, name] : *known) {
-            if (!is_tombstone(name, key_count) || offset < reading.log_start_offset ||
-                offset >= reading.end_offset || offset < damaged_to || state.is_damaged(offset) ||
-                reading.records.contains(offset)) {
-                continue;
-            }
+            if (!is_tombstone(name, key_count) || reading.records.contains(offset)) continue;
+            if (!is_readable(state, reading, offset, damaged_to)) continue;
             std::int64_t& last =
                 state.dropped_tombstones.try_emplace(key_of(name, key_count), -1).first->second;
             last = std::max(last, offset);

@@ -129,6 +129,9 @@ class History {
         std::set<std::uint32_t> deleted_keys;
     };
     [[nodiscard]] static Unplaced unplaced_keys(const LogState& state);
+    /// Whether the reading went over this offset, and no damage excuses what it missed there.
+    [[nodiscard]] static bool is_readable(const LogState& state, const Reading& reading,
+                                          std::int64_t offset, std::int64_t damaged_to);
     void check_compacted(LogState& state, const Reading& reading);
     void check_deleted(LogState& state, const Reading& reading, std::int64_t damaged_to);
     [[nodiscard]] static std::int64_t note_damaged(const LogState& state,

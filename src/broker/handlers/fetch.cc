@@ -327,7 +327,6 @@ port::Task<Response> handle_fetch(Request request) {
         const std::vector<WatchedPartition> seen = watched(parts);
         co_await wait_for_progress(core, seen, deadline);
     }
-    core.metrics.fetch_latency.record(core.ports.clock.now() - begin);
     co_return answer(request, **session, parts);
 }
 

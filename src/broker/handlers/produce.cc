@@ -306,7 +306,6 @@ Response answer_without_acks(const ProduceResponse& response) {
 
 port::Task<void> handle_produce(Request request, ReplyTo reply) {
     Core& core = *request.core;
-    const Instant begin = core.ports.clock.now();
     auto body = decode_request<ProduceRequest>(request);
     if (!body) {
         reply.send(undecodable(request, body.error()));
@@ -319,7 +318,9 @@ port::Task<void> handle_produce(Request request, ReplyTo reply) {
     work.may_write_internal = request.client_id == "__admin_client";
     // As in Kafka the time is the one to await all replicas; acks=1 waits as long as the disk
     // takes.
-    if (work.acks == kAcksAll) work.deadline = begin + milliseconds(std::max(0, body->timeout_ms));
+    if (work.acks == kAcksAll) {
+        work.deadline = core.ports.clock.now() + milliseconds(std::max(0, body->timeout_ms));
+    }
     ProduceResponse response;
     plan(work, *body, request, response);
     const std::span<Part> own = start_parts(core, work, *request.affinity);
@@ -327,7 +328,6 @@ port::Task<void> handle_produce(Request request, ReplyTo reply) {
     request.frame = {};
     co_await await_committed(own, work.deadline);
     while (work.cores_left > 0) co_await work.core_done.wait();
-    core.metrics.produce_latency.record(core.ports.clock.now() - begin);
     reply.send(work.acks == kAcksNone ? answer_without_acks(response) : respond(request, response));
 }
 

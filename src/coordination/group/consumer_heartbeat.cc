@@ -5,7 +5,7 @@
 
 #include "base/assert.h"
 #include "coordination/group/consumer_groups.h"
-#include "coordination/group/topic_pattern.h"
+#include "pattern/topic_pattern.h"
 
 namespace dlog::coordination {
 
@@ -186,7 +186,7 @@ std::optional<Refusal> ConsumerGroups::check(const GroupSettings& settings,
                            ". Subscribe by a regular expression, or with several groups."};
     }
     if (request.subscribed_topic_regex) {
-        const auto checked = check_pattern(*request.subscribed_topic_regex);
+        const auto checked = pattern::check_pattern(*request.subscribed_topic_regex);
         if (!checked) {
             return Refusal{ErrorCode::kInvalidRegularExpression,
                            "SubscribedTopicRegex cannot be used: " + checked.error() + "."};
@@ -221,7 +221,8 @@ auto ConsumerGroups::stay(Step& step, const ConsumerBeat& beat)
     const Request& request = beat.request;
     DLOG_TRY_ASSIGN(ConsumerMember * member, admit(step.settings, find(request.group_id), request));
     const auto& pattern = request.subscribed_topic_regex;
-    if (pattern && !pattern->empty() && !matching_topics(*pattern, step.now.topics)) {
+    const bool has_pattern = pattern && !pattern->empty();
+    if (has_pattern && !pattern::matching_names(*pattern, step.now.topics.names())) {
         return refuse(ErrorCode::kInvalidRegularExpression,
                       "SubscribedTopicRegex takes too long to match the topics that there are.");
     }

@@ -8,7 +8,7 @@
 
 #include "base/assert.h"
 #include "coordination/group/consumer_groups.h"
-#include "coordination/group/topic_pattern.h"
+#include "pattern/topic_pattern.h"
 
 namespace dlog::coordination {
 
@@ -114,7 +114,7 @@ bool ConsumerGroups::match_patterns(Step& step, ConsumerGroup& group) {
         const auto known = group.patterns.find(pattern);
         const bool is_known = known != group.patterns.end();
         if (is_known && !is_due) continue;
-        auto matched = matching_topics(pattern, step.now.topics);
+        auto matched = pattern::matching_names(pattern, step.now.topics.names());
         // One that takes too long for the topics as they have become keeps what it had.
         if (!matched && is_known) continue;
         auto topics = std::move(matched).value_or(std::vector<std::string>());

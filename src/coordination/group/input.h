@@ -162,6 +162,11 @@ class Topics {
     [[nodiscard]] virtual bool find(TopicId id, Topic& found) const = 0;
     /// All topics, in order of name.
     [[nodiscard]] virtual std::vector<Topic> all() const = 0;
+    [[nodiscard]] std::vector<std::string_view> names() const {
+        std::vector<std::string_view> names;
+        for (const Topic& topic : all()) names.push_back(topic.name);
+        return names;
+    }
     /// Differs after every change of the topics.
     [[nodiscard]] virtual std::uint64_t version() const = 0;
     [[nodiscard]] virtual OwnSettings own_settings(std::string_view group_id) const = 0;

@@ -12,7 +12,10 @@
 //     "partition<TAB>offset<TAB>key"
 //   probe since BOOTSTRAP TOPIC MILLIS COUNT: prints the same, of all partitions
 //   probe walk BOOTSTRAP TOPIC COUNT: seeks, pauses, resumes over partition 0 of COUNT records
-//   probe group BOOTSTRAP TOPIC GROUP [SETTING=VALUE...]: a member, as member.py and its kind
+//   probe group BOOTSTRAP TOPIC GROUP [SETTING=VALUE...]: a member, as member.py and its kind; a
+//     TOPIC that begins with ^ is a pattern
+//   probe committed BOOTSTRAP TOPIC: reads partition 0 to its end with read_committed; prints the
+//     values, then "end OFFSET POSITION HIGH_WATERMARK"
 //
 // A last word metadata.max.age.ms=N is for the client.
 
@@ -323,7 +326,8 @@ dlog::ConsumerOptions member_options(const Arguments& words, dlog::RebalanceObse
 void group(dlog::Client& client, const Arguments& words) {
     Held held;
     auto consumer = need(client.consumer(member_options(words, held)));
-    need(consumer.subscribe({words.at(0)}));
+    const bool is_pattern = words.at(0).starts_with('^');
+    need(is_pattern ? consumer.subscribe_pattern(words.at(0)) : consumer.subscribe({words.at(0)}));
     until_input_ends([&] {
         const auto records = consumer.poll(100ms);
         if (!records && records.error().is_retriable) return;
@@ -372,13 +376,31 @@ void walk(dlog::Client& client, const Arguments& words) {
     require(need(consumer.poll(0ms)).empty(), "an unassigned partition gave records");
 }
 
+void committed(dlog::Client& client, const Arguments& words) {
+    const dlog::TopicPartition partition{words.at(0), 0};
+    auto consumer = need(client.consumer({.isolation = dlog::Isolation::kReadCommitted}));
+    need(consumer.assign(partition, dlog::From::end()));
+    const std::int64_t end = need(consumer.position(partition));
+    need(consumer.seek(partition, dlog::From::beginning()));
+    while (need(consumer.position(partition)) < end) {
+        for (const dlog::Record& record : need(consumer.poll(100ms))) {
+            std::cout << record.value.text() << '\n';
+        }
+    }
+    for (const dlog::Record& record : need(consumer.poll(1s))) {
+        std::cout << record.value.text() << '\n';
+    }
+    std::cout << "end " << end << ' ' << need(consumer.position(partition)) << ' '
+              << need(consumer.high_watermark(partition)) << '\n';
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
     static const std::map<std::string, void (*)(dlog::Client&, const Arguments&)> kCases = {
         {"produce", produce}, {"consume", consume}, {"restart", restart}, {"topics", topics},
         {"times", times},     {"keys", keys},       {"since", since},     {"walk", walk},
-        {"group", group},     {"flow", flow},       {"grown", grown}};
+        {"group", group},     {"flow", flow},       {"grown", grown},     {"committed", committed}};
     if (argc < 4 || !kCases.contains(argv[1])) fail("usage: probe CASE BOOTSTRAP TOPIC ...");
     Arguments words(argv + 3, argv + argc);
     dlog::ClientOptions options;

@@ -8,9 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "coordination/group/input.h"
-
-namespace dlog::coordination {
+namespace dlog::pattern {
 
 /// In bytes.
 inline constexpr std::size_t kPatternBytesMax = 4'096;
@@ -19,10 +17,9 @@ inline constexpr std::size_t kPatternBytesMax = 4'096;
 /// would take too much memory or time.
 [[nodiscard]] std::expected<void, std::string> check_pattern(std::string_view pattern);
 
-/// Names of all topics that it matches from end to end, internal ones too, ascending. Nothing when
-/// it cannot be used, or would take too long for these topics: it is given up after some
-/// milliseconds.
-[[nodiscard]] std::optional<std::vector<std::string>> matching_topics(std::string_view pattern,
-                                                                      const Topics& topics);
+/// Those of `names` that it matches from end to end, in their order. Nothing when it cannot be
+/// used, or would take too long for these names: it is given up after some milliseconds.
+[[nodiscard]] std::optional<std::vector<std::string>> matching_names(
+    std::string_view pattern, const std::vector<std::string_view>& names);
 
-}  // namespace dlog::coordination
+}  // namespace dlog::pattern

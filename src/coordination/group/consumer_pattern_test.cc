@@ -1,5 +1,4 @@
-#include "coordination/group/topic_pattern.h"
-
+// Members of consumer groups that subscribe by pattern.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -13,17 +12,6 @@
 namespace dlog::coordination::test {
 
 namespace {
-
-using Names = std::vector<std::string>;
-
-Names matched(std::string_view pattern, const Names& names) {
-    FixedTopics topics;
-    topics.topics.clear();
-    for (const std::string& name : names) {
-        topics.topics.push_back({.id = {9, topics.topics.size()}, .name = name});
-    }
-    return matching_topics(pattern, topics).value_or(Names{"(refused)"});
-}
 
 /// The topics of which it holds something.
 std::vector<std::uint64_t> held(const Consumer& consumer) {
@@ -51,31 +39,6 @@ std::size_t records_of(const World& world, std::int16_t type) {
 
 }  // namespace
 
-TEST_CASE("a pattern matches names from end to end") {
-    const Names names = {"__consumer_offsets", "orders", "orders-eu", "old-orders"};
-    CHECK(matched("orders", names) == Names{"orders"});
-    CHECK(matched("^orders.*$", names) == Names{"orders", "orders-eu"});
-    CHECK(matched("orders|old-.*", names) == Names{"orders", "old-orders"});
-    CHECK(matched("(?i)ORDERS", names) == Names{"orders"});
-    CHECK(matched(".*", names) == names);
-    CHECK(matched("", names).empty());
-    CHECK(matched("(", names) == Names{"(refused)"});
-}
-
-TEST_CASE("a pattern that is none, or would cost too much, is refused in words") {
-    CHECK(check_pattern("orders-[0-9]+").has_value());
-    CHECK(check_pattern(std::string(kPatternBytesMax, '.')).error().contains("too large"));
-    CHECK(check_pattern("(orders").error() == "missing ): (orders");
-    CHECK(check_pattern("(?=orders)").has_value() == false);  // RE2 looks at each letter once.
-    CHECK(check_pattern("\xff").error() == "invalid UTF-8");
-    CHECK(check_pattern("(a{1000}){1000}").has_value() == false);
-    CHECK(check_pattern("((.?){500}(.?){400})").error() == "it would be too large when compiled");
-    const auto long_one = check_pattern(std::string(100'000, 'a'));
-    CHECK(long_one.error() == "it has 100000 bytes and may have at most 4096");
-    CHECK(matched("((.?){500}(.?){400})", {"orders"}) == Names{"(refused)"});
-    CHECK(matched(std::string(100'000, 'a'), {"orders"}) == Names{"(refused)"});
-}
-
 TEST_CASE("a pattern that meets something new at every letter is given up, and refused as such") {
     World world;
     Random random(1);
@@ -101,8 +64,6 @@ TEST_CASE("a pattern that meets something new at every letter is given up, and r
     ++world.topics.changes;
     world.advance(seconds(10));
     CHECK_FALSE(send(world, a.brief()).assignment.has_value());
-    // Others do not suffer from it.
-    CHECK(matched(".*", {names.begin(), names.end()}).size() == names.size());
 }
 
 TEST_CASE("a member gets the topics that its pattern matches, besides those that it names") {
@@ -112,7 +73,7 @@ TEST_CASE("a member gets the topics that its pattern matches, besides those that
     CHECK(held(a) == std::vector<std::uint64_t>{1, 2});
     CHECK(a.holding.size() == 8);
     const auto described = describe_consumers(world).members.at(0);
-    CHECK(described.subscribed_topic_names == Names{"payments"});
+    CHECK(described.subscribed_topic_names == std::vector<std::string>{"payments"});
     CHECK(described.subscribed_topic_regex == "ord.*");
 
     // Offsets of a topic that it reads by pattern are in use.

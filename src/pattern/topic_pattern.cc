@@ -1,11 +1,10 @@
-#include "coordination/group/topic_pattern.h"
+#include "pattern/topic_pattern.h"
 
 #include <re2/re2.h>
 
 #include <cstdint>
-#include <optional>
 
-namespace dlog::coordination {
+namespace dlog::pattern {
 
 namespace {
 
@@ -60,19 +59,19 @@ std::expected<void, std::string> check_pattern(std::string_view pattern) {
     return {};
 }
 
-std::optional<std::vector<std::string>> matching_topics(std::string_view pattern,
-                                                        const Topics& topics) {
+std::optional<std::vector<std::string>> matching_names(std::string_view pattern,
+                                                       const std::vector<std::string_view>& names) {
     if (pattern.size() > kPatternBytesMax) return std::nullopt;
     const Compiled compiled(pattern);
     if (compiled.is_too_large() || !compiled.re2().ok()) return std::nullopt;
     [[maybe_unused]] static const bool kIsCounted = (count_setbacks(), true);
     setbacks = 0;
     std::vector<std::string> result;
-    for (const Topics::Topic& topic : topics.all()) {
-        if (re2::RE2::FullMatch(topic.name, compiled.re2())) result.emplace_back(topic.name);
+    for (const std::string_view name : names) {
+        if (re2::RE2::FullMatch(name, compiled.re2())) result.emplace_back(name);
         if (setbacks > 0) return std::nullopt;
     }
     return result;
 }
 
-}  // namespace dlog::coordination
+}  // namespace dlog::pattern
