@@ -40,6 +40,15 @@ using GroupOwner = std::function<CoreId(const consensus::raft::GroupId&)>;
 [[nodiscard]] port::Task<std::expected<std::vector<JournalPart>, std::string>> open_group_journals(
     port::Ports ports, std::string data_dir, std::uint32_t cores, GroupOwner owner);
 
+struct GroupJournalOptions {
+    /// A file is written anew when it has grown beyond this and beyond four times what it began
+    /// with.
+    std::uint64_t rewrite_bytes = 1 << 20;
+    /// Between attempts at a broken disk: at first, and at most.
+    Duration backoff = milliseconds(50);
+    Duration backoff_max = seconds(5);
+};
+
 /// Counted since the start; the caller renders them.
 struct GroupJournalMetrics {
     std::uint64_t notes = 0;     ///< That are on stable storage.
@@ -56,7 +65,9 @@ struct GroupJournalMetrics {
 /// order of the calls.
 class GroupJournal {
   public:
-    GroupJournal(const port::Ports& ports, Flusher& flusher, JournalPart part);
+    /// `part` is this core's; the ports and the flusher are too and outlive the journal.
+    GroupJournal(const port::Ports& ports, Flusher& flusher, JournalPart part,
+                 GroupJournalOptions options = {});
     GroupJournal(const GroupJournal&) = delete;
     GroupJournal& operator=(const GroupJournal&) = delete;
 
@@ -93,24 +104,29 @@ class GroupJournal {
     static port::Task<port::DiskResult<void>> wait(BatchPtr batch);
     static port::Task<port::DiskResult<void>> fail(port::DiskError error);
     static port::Task<void> run(GroupJournal& self);
-    [[nodiscard]] port::Task<port::DiskResult<void>> append(BatchPtr batch);
+    [[nodiscard]] port::Task<port::DiskResult<void>> put(std::vector<consensus::raft::Note> notes);
+    [[nodiscard]] port::Task<port::DiskResult<void>> append(
+        std::vector<consensus::raft::Note> notes);
     [[nodiscard]] port::Task<port::DiskResult<void>> rewrite();
-    [[nodiscard]] port::Task<port::DiskResult<void>> put(BatchPtr batch);
-    void finish(Batch& batch, port::DiskResult<void> result);
+    [[nodiscard]] port::Task<void> back_off();
+    void fell(port::DiskError error);
+    [[nodiscard]] std::uint64_t rewrite_limit(std::uint64_t begun_bytes) const;
 
     const port::Ports& ports_;
     Flusher& flusher_;
-    std::string path_;
+    const GroupJournalOptions options_;
+    const std::string path_;
     consensus::raft::Groups groups_;
     std::uint64_t size_bytes_;
     std::uint64_t rewrite_at_;
     port::FilePtr file_;  ///< Null until the first append.
     BatchPtr gathering_;
+    /// What the file's name leads to, or what is in it, is not known: nothing may be appended.
     bool is_broken_ = false;
     Duration backoff_;
     bool is_backing_off_ = false;
     port::DiskError last_error_ = port::DiskError::kIo;
-    port::Gate gate_;
+    port::Gate gate_;  ///< Held while run() runs.
     port::Notifier stopping_;
     GroupJournalMetrics metrics_;
 };
