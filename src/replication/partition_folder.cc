@@ -214,7 +214,8 @@ Task<DiskResult<void>> PartitionFolder::write_checkpoint(Buffer contents) {
         is_made_ = true;
         ++folder_changes_;
     }
-    DLOG_CO_TRY_ASSIGN(FilePtr file, co_await port::write_file(services_.ports.disk, temporary, std::move(contents)));
+    DLOG_CO_TRY_ASSIGN(FilePtr file, co_await port::write_file(services_.ports.disk, temporary,
+                                                               std::move(contents)));
     std::vector<FilePtr> files;
     files.push_back(std::move(file));
     DLOG_CO_TRY(co_await services_.flusher.sync(std::move(files), {}));
