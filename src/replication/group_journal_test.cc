@@ -211,38 +211,39 @@ TEST_CASE("a thousand groups that elect at once share a few syncs") {
     CHECK(harness.program().flushers[0]->syncs() <= 4);
 }
 
+void fail_and_heal(bool is_write) {
+    CAPTURE(is_write);
+    int good = 0;
+    int bad = 0;
+    Harness harness(3);
+    REQUIRE(harness.open().empty());
+    REQUIRE(harness.note(new_group(1)));
+    (is_write ? harness.disk().options.write_error : harness.disk().options.sync_error) = {1};
+    for (int term = 1; term <= 5; ++term) {
+        harness.ports().spawn.spawn(note_and_count(harness.journal(), vote(1, term, 1), good, bad));
+    }
+    REQUIRE(harness.world.run_until([&] { return bad == 5; }, seconds(10)));
+    CHECK(harness.journal().is_broken());
+    CHECK(!harness.note(vote(1, 6, 1)));
+    harness.world.run_for(seconds(20));
+    CHECK(harness.journal().is_broken());
+    // 50 ms, 100 ms and so on up to 5 s: some ten attempts.
+    CHECK(harness.journal().metrics().failures <= 15);
+    harness.world.heal();
+    REQUIRE(harness.world.run_until([&] { return !harness.journal().is_broken(); }, seconds(20)));
+    CHECK(harness.journal().metrics().rewrites == 1);
+    REQUIRE(harness.note(vote(1, 7, 3)));
+    CHECK(good == 0);
+    harness.crash();
+    REQUIRE(harness.open().empty());
+    CHECK(harness.journal().find(group(1))->ballot ==
+          raft::Ballot{.term = LeaderEpoch(7), .vote = NodeId(3)});
+}
+
 TEST_CASE(
     "after a failure everyone of the batch hears it, and a whole new file comes before more") {
-    for (const bool is_write : {false, true}) {
-        CAPTURE(is_write);
-        int good = 0;
-        int bad = 0;
-        Harness harness(3);
-        REQUIRE(harness.open().empty());
-        REQUIRE(harness.note(new_group(1)));
-        (is_write ? harness.disk().options.write_error : harness.disk().options.sync_error) = {1};
-        for (int term = 1; term <= 5; ++term) {
-            harness.ports().spawn.spawn(
-                note_and_count(harness.journal(), vote(1, term, 1), good, bad));
-        }
-        REQUIRE(harness.world.run_until([&] { return bad == 5; }, seconds(10)));
-        CHECK(harness.journal().is_broken());
-        CHECK(!harness.note(vote(1, 6, 1)));
-        harness.world.run_for(seconds(20));
-        CHECK(harness.journal().is_broken());
-        // 50 ms, 100 ms and so on up to 5 s: some ten attempts.
-        CHECK(harness.journal().metrics().failures <= 15);
-        harness.world.heal();
-        REQUIRE(
-            harness.world.run_until([&] { return !harness.journal().is_broken(); }, seconds(20)));
-        CHECK(harness.journal().metrics().rewrites == 1);
-        REQUIRE(harness.note(vote(1, 7, 3)));
-        CHECK(good == 0);
-        harness.crash();
-        REQUIRE(harness.open().empty());
-        CHECK(harness.journal().find(group(1))->ballot ==
-              raft::Ballot{.term = LeaderEpoch(7), .vote = NodeId(3)});
-    }
+    fail_and_heal(false);
+    fail_and_heal(true);
 }
 
 TEST_CASE("a file that has grown is written anew, and a full disk only puts that off") {
