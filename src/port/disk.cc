@@ -36,15 +36,19 @@ Task<DiskResult<Buffer>> read_file(Disk& disk, std::string path, std::uint64_t l
     co_return contents.slice(0, count);
 }
 
-Task<DiskResult<void>> replace_file(Disk& disk, std::string path, Buffer contents) {
-    const std::string temporary = path + ".tmp";
-    DLOG_CO_TRY_ASSIGN(const FilePtr file, co_await disk.open(temporary, OpenMode::kCreate));
+Task<DiskResult<FilePtr>> write_file(Disk& disk, std::string path, Buffer contents) {
+    DLOG_CO_TRY_ASSIGN(const FilePtr file, co_await disk.open(std::move(path), OpenMode::kCreate));
     DLOG_CO_TRY(co_await disk.truncate(file, 0));
     std::vector<Buffer> parts;
     parts.push_back(std::move(contents));
     DLOG_CO_TRY(co_await disk.write(file, 0, std::move(parts)));
-    std::vector<FilePtr> files;
-    files.push_back(file);
+    co_return file;
+}
+
+Task<DiskResult<void>> replace_file(Disk& disk, std::string path, Buffer contents) {
+    const std::string temporary = path + ".tmp";
+    std::vector<FilePtr> files(1);
+    DLOG_CO_TRY_ASSIGN(files[0], co_await write_file(disk, temporary, std::move(contents)));
     DLOG_CO_TRY(co_await disk.sync(std::move(files), {}));
     DLOG_CO_TRY(co_await disk.rename(temporary, path));
     std::vector<std::string> directories;

@@ -98,6 +98,9 @@ class Disk {
 /// Reads the whole file; kNotFound when it is not there.
 Task<DiskResult<Buffer>> read_file(Disk& disk, std::string path, std::uint64_t limit_bytes);
 
+/// Writes a file with `contents` and nothing else under `path`, not yet on stable storage.
+Task<DiskResult<FilePtr>> write_file(Disk& disk, std::string path, Buffer contents);
+
 /// Replaces `path` by a file with `contents` so that a crash leaves either the old or the new one:
 /// writes `path`.tmp, syncs it, renames it and syncs the folder.
 Task<DiskResult<void>> replace_file(Disk& disk, std::string path, Buffer contents);

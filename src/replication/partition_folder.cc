@@ -84,7 +84,7 @@ Task<DiskResult<void>> PartitionFolder::seal(storage::SealSegment step) {
     const FileKind kinds[] = {FileKind::kIndex, FileKind::kTimeIndex};
     for (std::size_t i = 0; i < 2; ++i) {
         const std::string path = file_path(step.segment, kinds[i]);
-        auto written = co_await write_whole(path, contents[i]);
+        auto written = co_await port::write_file(services_.ports.disk, path, contents[i]);
         if (!written) {
             services_.ports.log.warn(
                 "an index could not be written; it will be rebuilt when wanted",
@@ -113,16 +113,6 @@ Task<DiskResult<void>> PartitionFolder::remove_files(Offset segment, bool with_l
         }
     }
     co_return {};
-}
-
-Task<DiskResult<FilePtr>> PartitionFolder::write_whole(std::string path, Buffer contents) {
-    DLOG_CO_TRY_ASSIGN(const FilePtr file, co_await services_.ports.disk.open(
-                                               std::move(path), port::OpenMode::kCreate));
-    DLOG_CO_TRY(co_await services_.ports.disk.truncate(file, 0));
-    std::vector<Buffer> parts;
-    parts.push_back(std::move(contents));
-    DLOG_CO_TRY(co_await services_.ports.disk.write(file, 0, std::move(parts)));
-    co_return file;
 }
 
 Task<DiskResult<void>> PartitionFolder::sync(std::vector<Offset> segments) {
@@ -224,7 +214,8 @@ Task<DiskResult<void>> PartitionFolder::write_checkpoint(Buffer contents) {
         is_made_ = true;
         ++folder_changes_;
     }
-    DLOG_CO_TRY_ASSIGN(FilePtr file, co_await write_whole(temporary, std::move(contents)));
+    DLOG_CO_TRY_ASSIGN(FilePtr file, co_await port::write_file(services_.ports.disk, temporary,
+                                                               std::move(contents)));
     std::vector<FilePtr> files;
     files.push_back(std::move(file));
     DLOG_CO_TRY(co_await services_.flusher.sync(std::move(files), {}));

@@ -86,8 +86,6 @@ class PartitionFolder {
     [[nodiscard]] port::Task<port::DiskResult<void>> remove_files(Offset segment, bool with_log);
     [[nodiscard]] port::Task<port::DiskResult<void>> remove_names(std::vector<std::string> names);
     [[nodiscard]] std::string path_of(std::string_view name) const;
-    [[nodiscard]] port::Task<port::DiskResult<port::FilePtr>> write_whole(std::string path,
-                                                                          Buffer contents);
 
     ShardServices& services_;
     std::string path_;

@@ -17,10 +17,11 @@ namespace {
 
 using Entry = std::variant<BallotEntry, EpochsEntry, GroupEntry, RemovedEntry>;
 
-/// A file's head: magic and version.
+/// A file's head: magic, version, the CRC-32C of what follows in it, the size that the file began
+/// with.
 constexpr std::uint32_t kMagic = 0x4a474c44;  // "DLGJ"
 constexpr std::uint32_t kVersion = 1;
-constexpr std::size_t kHeadBytes = 8;
+constexpr std::size_t kHeadBytes = 20;
 /// An entry's: its body's length, the CRC-32C of what follows, how much was synced before it.
 constexpr std::size_t kEntryHeadBytes = 16;
 constexpr std::uint32_t kBodyBytesMax = 1 << 26;
@@ -194,6 +195,8 @@ Buffer begin_journal(const Groups& groups) {
     std::uint8_t* at = file.mutable_data();
     store_little_endian(at, kMagic);
     store_little_endian(at + 4, kVersion);
+    store_little_endian(at + 12, static_cast<std::uint64_t>(size));
+    store_little_endian(at + 8, codec::crc32c(file.view().subspan(12, 8)));
     at += kHeadBytes;
     for (const Buffer& note : notes) at = std::ranges::copy(note.view(), at).out;
     return file;
@@ -206,11 +209,19 @@ Result<JournalImage> read_journal(ByteView file) {
     if (load_little_endian<std::uint32_t>(file.data() + 4) != kVersion) {
         return std::unexpected(Error::kUnsupportedVersion);
     }
+    const auto head_crc = load_little_endian<std::uint32_t>(file.data() + 8);
+    if (codec::crc32c(file.subspan(12, 8)) != head_crc) return std::unexpected(Error::kDamaged);
+    const auto begun_bytes = load_little_endian<std::uint64_t>(file.data() + 12);
+    if (begun_bytes < kHeadBytes || begun_bytes > file.size()) {
+        return std::unexpected(Error::kDamaged);
+    }
     JournalImage image{.groups = {}, .size_bytes = kHeadBytes};
     while (image.size_bytes < file.size()) {
         const std::optional<Framed> framed = entry_at(file, image.size_bytes);
         if (!framed) {
-            if (was_synced(file, image.size_bytes)) return std::unexpected(Error::kDamaged);
+            const bool was_there =
+                image.size_bytes < begun_bytes || was_synced(file, image.size_bytes);
+            if (was_there) return std::unexpected(Error::kDamaged);
             return image;
         }
         // The checksum is right: this was written so, by a newer program or by a broken one.

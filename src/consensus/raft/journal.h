@@ -2,15 +2,10 @@
 /// take no room in a log. One file for all groups of a core, so that a thousand groups that elect
 /// at once share one flush.
 ///
-/// Little-endian: "DLGJ", the version (4 bytes), then notes, each
-///
-///     at  width
-///     0   4      length of the body
-///     4   4      CRC-32C of all behind it
-///     8   8      how much of the file was on stable storage when the note was written
-///     16         body: a record of schema/raft_messages.kafka, 20 to 23
-///
-/// The first note that is not whole ends the file, unless a later one knows better.
+/// The bytes: docs/formats/group-journal.md. A file begins as a whole; then notes are appended,
+/// each with its checksum and with how much of the file was on stable storage before it. The first
+/// note that is not whole ends the file, unless it was there when the file began or a later one
+/// knows better.
 #pragma once
 
 #include <cstdint>
@@ -71,7 +66,7 @@ using Groups = std::map<GroupId, GroupState>;
 /// a ballot of an earlier term, a group that is not there.
 [[nodiscard]] bool fold(Groups& groups, const Note& note);
 
-/// A new file that says what `groups` does.
+/// A new file that says what `groups` does; to be on stable storage before it gets its name.
 [[nodiscard]] Buffer begin_journal(const Groups& groups);
 /// A note as it is appended to a file whose first `synced_bytes` bytes are on stable storage.
 [[nodiscard]] Buffer encode_note(const Note& note, std::uint64_t synced_bytes);
@@ -81,8 +76,9 @@ struct JournalImage {
     /// Where the file is to be cut off before it is appended to: what is behind was never synced.
     std::uint64_t size_bytes = 0;
 };
-/// kDamaged when a byte below what a later note knew to be on stable storage is not as it was
-/// written; what a loss of power left behind that ends the file without an error.
+/// kDamaged when a byte of what the file began with, or below what a later note knew to be on
+/// stable storage, is not as it was written; what a loss of power left behind that ends the file
+/// without an error.
 [[nodiscard]] Result<JournalImage> read_journal(ByteView file);
 
 /// The history of a group whose log lies on [start, end): epochs that begin behind the log's end

@@ -113,6 +113,18 @@ TEST_CASE("a changed byte that was on stable storage is damage, but for the last
     }
 }
 
+TEST_CASE("what a file began with is damaged by any changed byte and by any cut") {
+    const Buffer begun = begin_journal(sample(true).groups);
+    REQUIRE(read_journal(begun.view()).has_value());
+    const std::vector<std::uint8_t> file(begun.view().begin(), begun.view().end());
+    for (std::size_t at = 0; at < file.size(); ++at) {
+        std::vector<std::uint8_t> changed = file;
+        changed[at] ^= 0x20;
+        CHECK(!read_journal(changed).has_value());
+        CHECK(read_journal(ByteView(file).first(at)).error() == Error::kDamaged);
+    }
+}
+
 TEST_CASE("what was never synced may be lost in the middle: the file ends there") {
     const Journal journal = sample(false);
     for (std::size_t i = 1; i + 1 < journal.ends.size(); ++i) {
