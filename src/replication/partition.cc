@@ -78,11 +78,14 @@ Partition::Partition(ShardServices& services, PartitionKey key, PartitionFolder 
       key_(std::move(key)),
       folder_(std::move(folder)),
       log_(std::move(log)),
-      leadership_{.epoch = epoch, .leader = {}, .is_here = true, .accepts_appends = true},
-      high_watermark_(log_->persisted_offset()),
       persisted_start_(log_->log_start_offset()) {
+    if (epoch == kNoEpoch) {
+        high_watermark_ = log_->log_start_offset();
+        return;
+    }
     DLOG_ASSERT(epoch >= log_->epochs().latest(), epoch, log_->epochs().latest());
-    DLOG_ASSERT(high_watermark_ >= log_->log_start_offset());
+    leadership_ = {.epoch = epoch, .leader = {}, .is_here = true, .accepts_appends = true};
+    high_watermark_ = log_->persisted_offset();
 }
 
 Partition::~Partition() {
@@ -337,9 +340,8 @@ void Partition::note_stored() {
 
 void Partition::join(Consensus& consensus) {
     DLOG_ASSERT(consensus_ == nullptr);
+    DLOG_ASSERT(!leadership_.is_here && !is_closed_);
     consensus_ = &consensus;
-    high_watermark_ = log_->log_start_offset();
-    leadership_ = {};
 }
 
 void Partition::leave() {
@@ -364,6 +366,10 @@ void Partition::set_committed(Offset end) {
 
 Offset Partition::stored_offset() const {
     return config().write_caching ? log_->written_offset() : log_->persisted_offset();
+}
+
+Offset Partition::first_offset() const {
+    return log_->segments().front().base_offset;
 }
 
 std::span<const storage::EpochStart> Partition::epochs() const {

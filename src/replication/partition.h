@@ -52,6 +52,7 @@ struct ShardServices;
 /// Each ends when it has nothing to do and is started by the step before it.
 class Partition : public std::enable_shared_from_this<Partition> {
   public:
+    /// Led here in `epoch`; by kNoEpoch nowhere, until a consensus has joined and says where.
     Partition(ShardServices& services, PartitionKey key, PartitionFolder folder,
               std::unique_ptr<storage::Log> log, LeaderEpoch epoch);
     Partition(const Partition&) = delete;
@@ -120,6 +121,7 @@ class Partition : public std::enable_shared_from_this<Partition> {
     // For its replica.
 
     /// From now on `consensus` decides what is committed and who leads: nothing and nobody so far.
+    /// Of a partition that was opened with kNoEpoch.
     void join(Consensus& consensus);
     /// It decides no more.
     void leave();
@@ -128,6 +130,8 @@ class Partition : public std::enable_shared_from_this<Partition> {
     void set_committed(Offset end);
     /// Up to here the log may be counted on: on stable storage, or written under write.caching.
     [[nodiscard]] Offset stored_offset() const;
+    /// Where the log's first segment begins: at a batch, which the log's start need not.
+    [[nodiscard]] Offset first_offset() const;
     /// Which epochs wrote records here, ascending.
     [[nodiscard]] std::span<const storage::EpochStart> epochs() const;
 

@@ -46,7 +46,8 @@ std::optional<Result<ReadResult>> Partition::read_now(const ReadRequest& request
     auto plan = log_->read({.from = request.from,
                             .limit = limit_of(request),
                             .max_bytes = request.max_bytes,
-                            .at_least_one = request.at_least_one});
+                            .at_least_one = request.at_least_one,
+                            .includes_deleted = request.limit.has_value()});
     if (!plan) return Result<ReadResult>(unexpected(Error::kOffsetOutOfRange));
     if (std::holds_alternative<storage::FileRead>(*plan)) return std::nullopt;
     if (std::holds_alternative<storage::DamagedRead>(*plan)) {
@@ -88,7 +89,8 @@ Task<Result<ReadResult>> Partition::read_file(ReadRequest request) {
     auto plan = log_->read({.from = request.from,
                             .limit = limit_of(request),
                             .max_bytes = request.max_bytes,
-                            .at_least_one = request.at_least_one});
+                            .at_least_one = request.at_least_one,
+                            .includes_deleted = request.limit.has_value()});
     DLOG_ASSERT(plan && std::holds_alternative<storage::FileRead>(*plan));
     auto& file_read = std::get<storage::FileRead>(*plan);
     const Offset segment = file_read.segment.base_offset;

@@ -194,7 +194,7 @@ class Harness {
         is_done = true;
     }
     static Task<void> open_task(Harness& self) {
-        auto opened = co_await self.shard().open(kKey, self.config_, LeaderEpoch(1000));
+        auto opened = co_await self.shard().open(kKey, self.config_, kNoEpoch);
         REQUIRE(opened.has_value());
         self.partition = *opened;
     }

@@ -61,7 +61,8 @@ struct ReadRequest {
     std::size_t max_bytes = 0;
     /// Serve the first batch whole even when it is larger than max_bytes (KIP-74).
     bool at_least_one = false;
-    /// Only what ends at or before it; nothing: the high watermark. A replica reads further.
+    /// Only what ends at or before it; nothing: the high watermark. A replica reads further, and
+    /// from the log's first segment on.
     std::optional<Offset> limit = {};
 };
 

@@ -47,7 +47,8 @@ Task<Result<PartitionPtr>> Shard::open(PartitionKey key, storage::LogConfig conf
                                        LeaderEpoch epoch) {
     DLOG_ASSERT(!is_stopping_);
     auto opened = co_await try_open(key, config, epoch);
-    if (!opened) offline_.push_back({std::move(key), config, epoch});
+    const bool is_mine_to_retry = !opened && epoch != kNoEpoch;
+    if (is_mine_to_retry) offline_.push_back({std::move(key), config, epoch});
     co_return opened;
 }
 

@@ -80,7 +80,8 @@ class Shard {
 
     /// Opens the partition, recovering what is on disk; a partition that has no folder yet is
     /// empty, and its folder is made with its first append. Offsets appended from now on bear
-    /// `epoch`. One that cannot be opened is tried again by itself until it can or is removed.
+    /// `epoch`. One that cannot be opened is tried again by itself until it can or is removed. By
+    /// kNoEpoch it is led nowhere until its consensus says where, and the caller tries again.
     [[nodiscard]] port::Task<Result<PartitionPtr>> open(PartitionKey key, storage::LogConfig config,
                                                         LeaderEpoch epoch);
     /// nullptr when this core does not hold it.

@@ -413,7 +413,9 @@ std::shared_ptr<const SegmentIndex> Log::index_in_memory(Offset segment) const {
 }
 
 Result<ReadPlan> Log::read(const ReadRequest& request) const {
-    if (request.from < log_start_offset_ || request.from > log_end_offset()) {
+    const Offset first =
+        request.includes_deleted ? segments_.front().base_offset : log_start_offset_;
+    if (request.from < first || request.from > log_end_offset()) {
         return unexpected(Error::kOffsetOutOfRange);
     }
     ReadRequest wanted = request;

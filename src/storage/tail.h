@@ -21,6 +21,9 @@ struct ReadRequest {
     Offset limit;  ///< Only batches that end at or before it: the high watermark.
     std::size_t max_bytes = 0;
     bool at_least_one = false;  ///< The first batch whole even when larger (KIP-74).
+    /// Also what lies before the log's start, as far as its segments are still there: a follower
+    /// takes whole batches, and a start may lie within one.
+    bool includes_deleted = false;
 };
 
 /// A contiguous piece of the log, in one or more segments. Small batches are copied into chunks, so

@@ -31,6 +31,7 @@ FaultRun::FaultRun(const RunOptions& options, Level& level)
 
 RunResult FaultRun::run() {
     level_.start();
+    world_.on_event([this] { level_.check(); });
     const std::uint64_t rounds = 3 + level_.random.below(6);
     for (std::uint64_t round = 0; round < rounds && level_.history.failures().empty(); ++round) {
         world_.run_for(
@@ -88,7 +89,7 @@ void FaultRun::disturb() {
             break;
         case 8:
         case 9:
-            if (!stage_.others.empty()) {
+            if (stage_.others.size() + stage_.nodes.size() > 1) {
                 inflict_network_fault(node);
                 break;
             }

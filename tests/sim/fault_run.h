@@ -57,6 +57,8 @@ class Level {
     virtual void stop_writing() = 0;
     /// All that was written is acknowledged.
     [[nodiscard]] virtual bool is_quiet() const = 0;
+    /// After every event.
+    virtual void check() {}
     /// Everything is read whole and checked, on nodes that are ready.
     virtual void begin_readings() = 0;
     [[nodiscard]] virtual bool are_readings_done() const = 0;

@@ -202,7 +202,8 @@ void History::check_bounds(LogState& state, const Reading& reading) {
     if (start < reading.deleted_start) {
         complain(state, start, "the log starts here, where it was deleted");
     }
-    if (start < reading.known_start && reading.deaths == deaths_) {
+    const bool has_one_start = !state.rules.has_replicas && reading.deaths == deaths_;
+    if (start < reading.known_start && has_one_start) {
         complain(state, start,
                  "the log starts here, after it started at " + std::to_string(reading.known_start));
     }

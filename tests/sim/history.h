@@ -42,6 +42,7 @@ class History {
         /// Above 0: compacted, with this many keys that are written often.
         std::uint32_t key_count = 0;
         bool drops_tombstones = false;  ///< delete.retention.ms passes within the run
+        bool has_replicas = false;      ///< Each drops what is old when it likes.
     };
     LogId add_log(std::string name, LogRules rules);
     [[nodiscard]] bool is_cached(LogId log) const { return logs_[log].rules.is_cached; }

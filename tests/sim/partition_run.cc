@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <deque>
 #include <functional>
 #include <memory>
 #include <utility>
@@ -7,6 +6,7 @@
 #include "base/assert.h"
 #include "base/random.h"
 #include "batches.h"
+#include "direct_producer.h"
 #include "eager_disk.h"
 #include "fault_run.h"
 #include "history.h"
@@ -22,27 +22,8 @@ namespace dlog::simtest {
 namespace {
 
 using port::Task;
-using replication::Admitted;
 using replication::PartitionPtr;
 using replication::ReadRequest;
-
-/// A batch on its way: sent again after every failure until it is acknowledged.
-struct Outgoing {
-    RecordName first;
-    std::uint32_t count = 0;
-    std::int32_t sequence = -1;
-    Buffer bytes;
-};
-
-/// A producer outlives the crashes of the node.
-struct ProducerState {
-    std::uint32_t number = 0;
-    std::size_t partition = 0;
-    bool is_idempotent = false;
-    std::uint64_t next_record = 0;
-    std::deque<Outgoing> unacknowledged;
-    Random random{0};
-};
 
 struct PartitionState {
     bool has_deletions = false;  // somebody deletes records now and then
@@ -58,7 +39,7 @@ struct Plan {
     explicit Plan(History& run_history) : history(run_history) {}
     History& history;
     std::vector<PartitionState> partitions;
-    std::vector<ProducerState> producers;
+    std::vector<DirectProducer> producers;
     replication::ShardConfig shard;
     Canary canary = Canary::kNone;
     bool is_producing = true;
@@ -133,7 +114,7 @@ class PartitionNode final : public NodeProgram {
             if (state.has_deletions) self.ports_.spawn.spawn(delete_records(self, at));
         }
         self.shard_.start();
-        for (ProducerState& producer : self.plan_.producers) {
+        for (DirectProducer& producer : self.plan_.producers) {
             self.ports_.spawn.spawn(produce(self, producer));
         }
         self.is_open_ = true;
@@ -144,80 +125,14 @@ class PartitionNode final : public NodeProgram {
         self.has_stopped_ = true;
     }
 
-    void make_next_batch(ProducerState& producer) {
-        Outgoing batch;
-        batch.first = {producer.number, producer.next_record};
-        batch.count = static_cast<std::uint32_t>(producer.random.between(1, 12));
-        const bool is_big = producer.random.chance(1, 20);
-        BatchToMake make{.first = batch.first,
-                         .count = batch.count,
-                         .payload_bytes = static_cast<std::size_t>(
-                             producer.random.between(kPayloadBytesMin, is_big ? 900 : 80)),
-                         .timestamp = ports_.clock.wall_now(),
-                         .producer_id = kNoProducer,
-                         .key_count = plan_.partitions[producer.partition].key_count,
-                         .keys_collide = plan_.canary == Canary::kKeysCollide};
-        if (producer.is_idempotent) {
-            batch.sequence = static_cast<std::int32_t>(producer.next_record);
-            make.producer_id = ProducerId(1000 + producer.number);
-            make.producer_epoch = 0;
-            make.base_sequence = batch.sequence;
-        }
-        batch.bytes = make_batch(make);
-        plan_.history.attempt(plan_.partitions[producer.partition].log, batch.first, batch.count,
-                              producer.is_idempotent);
-        producer.next_record += batch.count;
-        producer.unacknowledged.push_back(std::move(batch));
-    }
-
-    /// Sends all that is not acknowledged, in order, and takes off what becomes so. False when
-    /// something failed.
-    static Task<bool> send_all(PartitionNode& self, ProducerState& producer) {
-        const PartitionPtr partition = self.opened_[producer.partition];
-        const LogId log = self.plan_.partitions[producer.partition].log;
-        std::vector<Admitted> admitted;
-        bool is_whole = true;
-        for (const Outgoing& batch : producer.unacknowledged) {
-            const auto appended = partition->append(Buffer::copy_of(batch.bytes.view()),
-                                                    self.ports_.clock.wall_now());
-            if (!appended) {
-                is_whole = false;
-                if (admitted.empty() && appended.error() != replication::Error::kClosed) {
-                    self.plan_.history.fail("an append in order was refused: " +
-                                            std::string(error_name(appended.error())) +
-                                            ", record " + std::to_string(batch.first.number) +
-                                            " of producer " + std::to_string(batch.first.producer));
-                }
-                break;
-            }
-            admitted.push_back(*appended);
-        }
-        for (const Admitted& one : admitted) {
-            const auto outcome = co_await partition->committed(one);
-            const Outgoing batch = std::move(producer.unacknowledged.front());
-            producer.unacknowledged.pop_front();
-            if (outcome) {
-                self.plan_.history.acknowledged(log, batch.first, batch.count,
-                                                one.base_offset.value);
-                continue;
-            }
-            is_whole = false;
-            if (!producer.is_idempotent) continue;
-            producer.unacknowledged.push_front(batch);
-            break;
-        }
-        co_return is_whole;
-    }
-
-    static Task<void> produce(PartitionNode& self, ProducerState& producer) {
+    static Task<void> produce(PartitionNode& self, DirectProducer& producer) {
+        port::Clock& clock = self.ports_.clock;
         // Whatever was under way when the node died: without idempotence it is given up.
         if (!producer.is_idempotent) producer.unacknowledged.clear();
         while (true) {
-            const std::size_t window = 1 + producer.random.below(5);
-            while (self.plan_.is_producing && producer.unacknowledged.size() < window) {
-                self.make_next_batch(producer);
-            }
-            const bool is_well = co_await send_all(self, producer);
+            if (self.plan_.is_producing) producer.fill_window(self.plan_.history, clock.wall_now());
+            const bool is_well = co_await send_all(&producer, self.opened_[producer.partition],
+                                                   &self.plan_.history, &clock);
             if (!self.plan_.is_producing && producer.unacknowledged.empty()) break;
             const std::int64_t pause_us = is_well ? producer.random.between(0, 3000) : 20'000;
             co_await port::sleep_for(self.ports_.clock, microseconds(pause_us));
@@ -398,12 +313,17 @@ void make_plan(Plan& plan, Random& random) {
             state.key.topic, {.may_drop_old = drops_old,
                               .key_count = state.key_count,
                               .drops_tombstones = state.config.delete_retention_ms < 3600'000});
+        const LogId state_log = state.log;
+        const std::uint32_t key_count = state.key_count;
         plan.partitions.push_back(std::move(state));
         const std::uint64_t producers = 1 + random.below(3);
         for (std::uint64_t one = 0; one < producers; ++one) {
-            ProducerState producer;
+            DirectProducer producer;
             producer.number = static_cast<std::uint32_t>(plan.producers.size() + 1);
             producer.partition = at;
+            producer.log = state_log;
+            producer.key_count = key_count;
+            producer.keys_collide = plan.canary == Canary::kKeysCollide;
             producer.is_idempotent = random.chance(3, 4);
             producer.random = random.fork();
             plan.producers.push_back(std::move(producer));
@@ -427,7 +347,7 @@ class PartitionLevel final : public Level {
 
     void stop_writing() override { plan_.is_producing = false; }
     [[nodiscard]] bool is_quiet() const override {
-        return std::ranges::all_of(plan_.producers, [](const ProducerState& producer) {
+        return std::ranges::all_of(plan_.producers, [](const DirectProducer& producer) {
             return producer.unacknowledged.empty();
         });
     }

@@ -18,6 +18,7 @@ enum class Canary : std::uint8_t {
     kEpochsGoBack,             ///< members hear an epoch again that is gone by
     kCommitsLess,              ///< members commit less than they believe
     kLosesMiddle,              ///< a loss of power takes a batch and not what is behind it
+    kCommitsAlone,             ///< a leader takes what it sends for stored by who is to get it
 };
 
 struct RunOptions {
@@ -42,6 +43,8 @@ struct RunResult {
 
 /// One core's partitions alone: replication and storage without broker and network.
 [[nodiscard]] RunResult run_partitions(const RunOptions& options);
+/// The same replicated over several nodes.
+[[nodiscard]] RunResult run_cluster(const RunOptions& options);
 /// A whole node with clients on another machine.
 [[nodiscard]] RunResult run_node(const RunOptions& options);
 

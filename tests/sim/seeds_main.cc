@@ -48,7 +48,8 @@ void tell_seed(int signal_number) {
 }
 
 RunResult run_level(std::string_view level, const RunOptions& options) {
-    return level == "partitions" ? run_partitions(options) : run_node(options);
+    if (level == "partitions") return run_partitions(options);
+    return level == "cluster" ? run_cluster(options) : run_node(options);
 }
 
 struct Totals {
@@ -184,10 +185,10 @@ int run_all(const Arguments& arguments) {
 }
 
 constexpr std::string_view kUsage =
-    "usage: sim_seeds [--seed N | --seeds FIRST COUNT] [--level node|partitions] [--jobs N]\n"
-    "                 [--trace [--twice]] [--expect-failure]\n"
+    "usage: sim_seeds [--seed N | --seeds FIRST COUNT] [--level node|partitions|cluster]\n"
+    "                 [--jobs N] [--trace [--twice]] [--expect-failure]\n"
     "                 [--canary "
-    "none|flush|tail|keys|tombstones|start|middle|revoked|epochs|commits]\n";
+    "none|flush|tail|keys|tombstones|start|middle|revoked|epochs|commits|replicas|alone]\n";
 
 struct NamedCanary {
     std::string_view name;
@@ -204,6 +205,8 @@ constexpr NamedCanary kCanaries[] = {
     {"revoked", Canary::kKeepsRevoked},
     {"epochs", Canary::kEpochsGoBack},
     {"commits", Canary::kCommitsLess},
+    {"replicas", Canary::kAcknowledgesBeforeFlush},
+    {"alone", Canary::kCommitsAlone},
 };
 
 bool parse(int count, char** words, Arguments& arguments) {
@@ -240,7 +243,8 @@ bool parse(int count, char** words, Arguments& arguments) {
             return false;
         }
     }
-    return arguments.jobs > 0 && (arguments.level == "node" || arguments.level == "partitions");
+    constexpr std::string_view kLevels[] = {"node", "partitions", "cluster"};
+    return arguments.jobs > 0 && std::ranges::find(kLevels, arguments.level) != std::end(kLevels);
 }
 
 /// The canary that trusts a torn tail is a program of its own, beside this one: its storage is

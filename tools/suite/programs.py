@@ -172,7 +172,7 @@ def canary(name: str, count: int) -> Outcome:
     """A build with a planted bug must be caught, or the checkers see nothing."""
     program = BUILD / "release/src/sim_seeds"
     # Half of the partitions are compacted, and keys that collide show there only.
-    level = "partitions" if name == "keys" else "node"
+    level = {"keys": "partitions", "replicas": "cluster", "alone": "cluster"}.get(name, "node")
     words = ["--seeds", 0, count, "--level", level, "--canary", name, "--expect-failure", "--jobs", WORKERS]
     code, output = execute([program, *words], 600)
     if code == 0 and "the canary was caught" in output:
@@ -192,7 +192,8 @@ def simulator() -> Outcome:
     caught = [canary(name, 100) for name in canaries()]
     if not caught:
         caught = [Outcome(failures=["sim_seeds names no canary"])]
-    return seeds("node", 500) + seeds("partitions", 500) + sum(caught, Outcome())
+    levels = seeds("node", 500) + seeds("partitions", 500) + seeds("cluster", 60)
+    return levels + sum(caught, Outcome())
 
 
 def fuzz_targets() -> list[str]:
