@@ -84,6 +84,7 @@ void Controller::note_deleted(TopicId id) {
 port::Task<std::expected<void, std::string>> Controller::register_node(
     metadata::RegisterNode node) {
     const auto decision = metadata::decide(state_, node);
+    if (decision.reply.code != ErrorCode::kNone) co_return std::unexpected(decision.reply.message);
     const Outcome outcome = co_await commit(decision.records);
     if (!outcome) co_return std::unexpected(outcome.error().message);
     co_return {};
@@ -185,7 +186,7 @@ port::Task<metadata::DeleteTopicsReply> Controller::delete_topics(metadata::Dele
 port::Task<metadata::CreatePartitionsReply> Controller::create_partitions(
     metadata::CreatePartitions request) {
     co_await begin_change();
-    auto decision = metadata::decide(state_, request);
+    auto decision = metadata::decide(state_, request, defaults());
     const Outcome outcome = co_await commit(std::move(decision.records));
     end_change();
     if (!outcome) {

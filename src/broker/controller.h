@@ -14,6 +14,7 @@
 #include "metadata/alter_configs.h"
 #include "metadata/client_quotas.h"
 #include "metadata/controller.h"
+#include "metadata/nodes.h"
 #include "metadata/state.h"
 #include "port/sync.h"
 #include "port/task.h"

@@ -131,6 +131,15 @@ void record_difference(const ConfigMap& now, const ConfigMap& next, const AddRec
     }
 }
 
+/// Of the partitions as they are and as they are to be.
+std::size_t smallest_factor(const TopicState& topic) {
+    std::size_t factor = kReplicationFactorMax;
+    for (const PartitionState& partition : topic.partitions) {
+        factor = std::min({factor, partition.replicas.size(), partition.wanted().size()});
+    }
+    return factor;
+}
+
 /// Decides one request, resource by resource; each sees what the accepted ones before it changed.
 class Alteration {
   public:
@@ -177,6 +186,10 @@ class Alteration {
         auto next = changed(replaces_all_ ? ConfigMap() : topic->configs, resource, find);
         if (!next) return std::unexpected(std::move(next.error()));
         if (auto check = check_topic_configs(*next, broker_.effective()); !check) {
+            return refuse(ErrorCode::kInvalidConfig, std::move(check.error()));
+        }
+        if (auto check = check_write_quorum(*next, smallest_factor(*topic), rules_.is_clustered);
+            !check) {
             return refuse(ErrorCode::kInvalidConfig, std::move(check.error()));
         }
         record_difference(topic->configs, *next, [&](const std::string& name, auto value) {

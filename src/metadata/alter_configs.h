@@ -47,6 +47,7 @@ struct BrokerRules {
     NodeId node;
     const ConfigMap& at_start;
     std::span<const BrokerSetting> settings;
+    bool is_clustered = false;  ///< As in Defaults.
 };
 
 /// One for each resource, in order; kNone when it is altered.

@@ -3,8 +3,11 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <string_view>
 
 #include "base/assert.h"
+#include "metadata/assignment.h"
+#include "metadata/placement.h"
 #include "metadata/state.h"
 #include "metadata/topic_config.h"
 #include "metadata/topic_name.h"
@@ -34,31 +37,10 @@ std::expected<void, Refusal> check_name(const State& state, const std::string& n
     return {};
 }
 
-/// The nodes of one partition's replicas as a client asked for them.
-std::expected<void, Refusal> check_replicas(const State& state, const std::vector<NodeId>& nodes) {
-    if (nodes.empty()) {
-        return refuse(ErrorCode::kInvalidReplicaAssignment,
-                      "A manual assignment names at least one node for each partition.");
-    }
-    std::set<NodeId> seen;
-    for (const NodeId node : nodes) {
-        if (!state.nodes().contains(node)) {
-            return refuse(ErrorCode::kInvalidReplicaAssignment,
-                          "The manual assignment includes node " + std::to_string(node.value) +
-                              ", but no such node is registered.");
-        }
-        if (!seen.insert(node).second) {
-            return refuse(ErrorCode::kInvalidReplicaAssignment,
-                          "The manual assignment names node " + std::to_string(node.value) +
-                              " twice for one partition.");
-        }
-    }
-    return {};
-}
+using Assignments = std::vector<std::vector<NodeId>>;
 
-using Placement = std::vector<std::vector<NodeId>>;
-
-std::expected<Placement, Refusal> placement_as_asked(const State& state, const NewTopic& topic) {
+std::expected<Assignments, Refusal> assignments_as_asked(const State& state,
+                                                         const NewTopic& topic) {
     if (topic.partition_count != -1) {
         return refuse(ErrorCode::kInvalidRequest,
                       "A partition count cannot be given together with a manual assignment.");
@@ -67,10 +49,10 @@ std::expected<Placement, Refusal> placement_as_asked(const State& state, const N
         return refuse(ErrorCode::kInvalidRequest,
                       "A replication factor cannot be given together with a manual assignment.");
     }
-    Placement placement(topic.assignments.size());
+    Assignments assignments(topic.assignments.size());
     for (const auto& [partition, nodes] : topic.assignments) {
         const auto index = static_cast<std::size_t>(partition);
-        if (partition < 0 || index >= placement.size() || !placement[index].empty()) {
+        if (partition < 0 || index >= assignments.size() || !assignments[index].empty()) {
             return refuse(ErrorCode::kInvalidReplicaAssignment,
                           "The partitions of a manual assignment are numbered from 0 without gaps "
                           "or repetitions.");
@@ -78,28 +60,32 @@ std::expected<Placement, Refusal> placement_as_asked(const State& state, const N
         if (auto check = check_replicas(state, nodes); !check) {
             return std::unexpected(std::move(check.error()));
         }
-        placement[index] = nodes;
+        assignments[index] = nodes;
     }
-    return placement;
-}
-
-/// Spreads `count` partitions over the nodes, beginning with partition number `first`.
-Placement spread(const State& state, std::size_t first, std::size_t count, std::size_t factor) {
-    std::vector<NodeId> nodes;
-    for (const auto& [id, node] : state.nodes()) nodes.push_back(id);
-    DLOG_ASSERT(factor >= 1 && factor <= nodes.size(), factor, nodes.size());
-    Placement placement(count);
-    for (std::size_t i = 0; i < count; ++i) {
-        for (std::size_t replica = 0; replica < factor; ++replica) {
-            placement[i].push_back(nodes[(first + i + replica) % nodes.size()]);
+    const std::size_t factor = assignments.front().size();
+    for (const std::vector<NodeId>& nodes : assignments) {
+        if (auto check = check_same_count(nodes.size(), factor); !check) {
+            return std::unexpected(std::move(check.error()));
         }
     }
-    return placement;
+    return assignments;
 }
 
-std::expected<Placement, Refusal> place(const State& state, const NewTopic& topic,
-                                        const Defaults& defaults) {
-    if (!topic.assignments.empty()) return placement_as_asked(state, topic);
+/// How many partitions and replicas a topic is to have, and which if the client says so.
+struct Layout {
+    std::size_t count = 0;
+    std::size_t factor = 0;
+    /// Empty: where the placer puts them.
+    Assignments manual = {};
+};
+
+std::expected<Layout, Refusal> layout_of(const State& state, const NewTopic& topic,
+                                         const Defaults& defaults, const Placer& placer) {
+    if (!topic.assignments.empty()) {
+        auto manual = assignments_as_asked(state, topic);
+        if (!manual) return std::unexpected(std::move(manual.error()));
+        return Layout{manual->size(), manual->front().size(), *std::move(manual)};
+    }
     const std::int32_t count =
         topic.partition_count == -1 ? defaults.num_partitions : topic.partition_count;
     const std::int32_t factor =
@@ -112,13 +98,17 @@ std::expected<Placement, Refusal> place(const State& state, const NewTopic& topi
         return refuse(ErrorCode::kInvalidReplicationFactor,
                       "The replication factor must be larger than 0.");
     }
-    if (static_cast<std::size_t>(factor) > state.nodes().size()) {
-        return refuse(ErrorCode::kInvalidReplicationFactor,
-                      "The replication factor " + std::to_string(factor) +
-                          " is larger than the number of nodes, which is " +
-                          std::to_string(state.nodes().size()) + ".");
+    const auto replicas = static_cast<std::size_t>(factor);
+    if (auto check = check_factor(placer, replicas); !check) {
+        return std::unexpected(std::move(check.error()));
     }
-    return spread(state, 0, static_cast<std::size_t>(count), static_cast<std::size_t>(factor));
+    return Layout{static_cast<std::size_t>(count), replicas};
+}
+
+Assignments place(Placer& placer, std::size_t count, std::size_t factor) {
+    Assignments assignments(count);
+    for (std::vector<NodeId>& nodes : assignments) nodes = placer.place(factor);
+    return assignments;
 }
 
 std::expected<ConfigMap, Refusal> topic_configs(const NewTopic& topic, const ConfigMap& broker) {
@@ -153,24 +143,20 @@ bool exceeds_request_limit(const CreateTopics& request, const Defaults& defaults
 }
 
 void record_partitions(std::vector<Record>& records, TopicId id, std::size_t first,
-                       const Placement& placement) {
-    for (std::size_t i = 0; i < placement.size(); ++i) {
-        PartitionRecord record;
-        record.topic_id = id;
-        record.partition = static_cast<std::int32_t>(first + i);
-        record.leader = placement[i].front().value;
-        for (const NodeId node : placement[i]) record.replicas.push_back(node.value);
-        records.emplace_back(std::move(record));
+                       const Assignments& assignments) {
+    for (std::size_t i = 0; i < assignments.size(); ++i) {
+        records.emplace_back(partition_record(id, static_cast<std::int32_t>(first + i),
+                                              {.replicas = assignments[i]}));
     }
 }
 
 void record_topic(std::vector<Record>& records, const CreatedTopic& topic,
-                  const Placement& placement) {
+                  const Assignments& assignments) {
     TopicRecord record;
     record.name = topic.name;
     record.topic_id = topic.id;
     records.emplace_back(std::move(record));
-    record_partitions(records, topic.id, 0, placement);
+    record_partitions(records, topic.id, 0, assignments);
     for (const auto& [name, value] : topic.configs) {
         TopicConfigRecord config;
         config.topic_id = topic.id;
@@ -192,10 +178,11 @@ struct AcceptedNames {
     }
 };
 
-std::expected<std::pair<CreatedTopic, Placement>, Refusal> check_topic(const State& state,
-                                                                       const NewTopic& topic,
-                                                                       const AcceptedNames& names,
-                                                                       const Defaults& defaults) {
+std::expected<std::pair<CreatedTopic, Assignments>, Refusal> check_topic(const State& state,
+                                                                         const NewTopic& topic,
+                                                                         const AcceptedNames& names,
+                                                                         const Defaults& defaults,
+                                                                         Placer& placer) {
     if (auto check = check_name(state, topic.name); !check) {
         return std::unexpected(std::move(check.error()));
     }
@@ -203,15 +190,20 @@ std::expected<std::pair<CreatedTopic, Placement>, Refusal> check_topic(const Sta
         return refuse(ErrorCode::kInvalidTopicException,
                       "Topic '" + topic.name + "' collides with another topic of this request.");
     }
-    auto placement = place(state, topic, defaults);
-    if (!placement) return std::unexpected(std::move(placement.error()));
+    auto layout = layout_of(state, topic, defaults, placer);
+    if (!layout) return std::unexpected(std::move(layout.error()));
     auto configs = topic_configs(topic, defaults.broker);
     if (!configs) return std::unexpected(std::move(configs.error()));
+    if (auto check = check_write_quorum(*configs, layout->factor, defaults.is_clustered); !check) {
+        return refuse(ErrorCode::kInvalidConfig, std::move(check.error()));
+    }
     CreatedTopic created{.name = topic.name,
-                         .partition_count = static_cast<std::int32_t>(placement->size()),
-                         .replication_factor = static_cast<std::int16_t>(placement->front().size()),
+                         .partition_count = static_cast<std::int32_t>(layout->count),
+                         .replication_factor = static_cast<std::int16_t>(layout->factor),
                          .configs = *std::move(configs)};
-    return std::pair{std::move(created), *std::move(placement)};
+    Assignments assignments = layout->manual.empty() ? place(placer, layout->count, layout->factor)
+                                                     : std::move(layout->manual);
+    return std::pair{std::move(created), std::move(assignments)};
 }
 
 Refusal check_deletion(const State& state, const TopicReference& topic, TopicPtr& found) {
@@ -228,8 +220,8 @@ Refusal check_deletion(const State& state, const TopicReference& topic, TopicPtr
                : Refusal{ErrorCode::kUnknownTopicOrPartition, "There is no topic with this name."};
 }
 
-std::expected<Placement, Refusal> place_more(const State& state, const TopicState& topic,
-                                             const MorePartitions& more) {
+std::expected<Assignments, Refusal> place_more(const State& state, const TopicState& topic,
+                                               const MorePartitions& more, Placer& placer) {
     const auto current = static_cast<std::int32_t>(topic.partitions.size());
     if (more.count <= current) {
         return refuse(ErrorCode::kInvalidPartitions,
@@ -244,9 +236,12 @@ std::expected<Placement, Refusal> place_more(const State& state, const TopicStat
                                                        " partitions.");
     }
     const auto added = static_cast<std::size_t>(more.count - current);
-    const std::size_t factor = topic.partitions.front().replicas.size();
+    const std::size_t factor = topic.partitions.front().wanted().size();
     if (!more.assignments) {
-        return spread(state, static_cast<std::size_t>(current), added, factor);
+        if (auto check = check_factor(placer, factor); !check) {
+            return std::unexpected(std::move(check.error()));
+        }
+        return place(placer, added, factor);
     }
     if (more.assignments->size() != added) {
         return refuse(ErrorCode::kInvalidReplicaAssignment,
@@ -257,10 +252,8 @@ std::expected<Placement, Refusal> place_more(const State& state, const TopicStat
         if (auto check = check_replicas(state, nodes); !check) {
             return std::unexpected(std::move(check.error()));
         }
-        if (nodes.size() != factor) {
-            return refuse(ErrorCode::kInvalidReplicaAssignment,
-                          "Every new partition needs as many replicas as the others: " +
-                              std::to_string(factor) + ".");
+        if (auto check = check_same_count(nodes.size(), factor); !check) {
+            return std::unexpected(std::move(check.error()));
         }
     }
     return *more.assignments;
@@ -276,6 +269,7 @@ Decision<CreateTopicsReply> decide(const State& state, const CreateTopics& reque
     for (const NewTopic& topic : request.topics) ++times_named[topic.name];
     const bool is_too_large = exceeds_request_limit(request, defaults);
     AcceptedNames accepted;
+    Placer placer(state, defaults.scatter_width);
     for (std::size_t i = 0; i < request.topics.size(); ++i) {
         const NewTopic& topic = request.topics[i];
         const auto add_refusal = [&](ErrorCode code, std::string message) {
@@ -291,16 +285,16 @@ Decision<CreateTopicsReply> decide(const State& state, const CreateTopics& reque
                                                          " partitions.");
             continue;
         }
-        auto checked = check_topic(state, topic, accepted, defaults);
+        auto checked = check_topic(state, topic, accepted, defaults, placer);
         if (!checked) {
             add_refusal(checked.error().code, std::move(checked.error().message));
             continue;
         }
-        auto& [created, placement] = *checked;
+        auto& [created, assignments] = *checked;
         accepted.add(topic.name);
         if (!request.validate_only) {
             created.id = ids[i];
-            record_topic(decision.records, created, placement);
+            record_topic(decision.records, created, assignments);
         }
         decision.reply.emplace_back(topic.name, std::move(created));
     }
@@ -335,10 +329,12 @@ Decision<DeleteTopicsReply> decide(const State& state, const DeleteTopics& reque
     return decision;
 }
 
-Decision<CreatePartitionsReply> decide(const State& state, const CreatePartitions& request) {
+Decision<CreatePartitionsReply> decide(const State& state, const CreatePartitions& request,
+                                       const Defaults& defaults) {
     Decision<CreatePartitionsReply> decision;
     std::map<std::string_view, int> times_named;
     for (const MorePartitions& more : request.topics) ++times_named[more.name];
+    Placer placer(state, defaults.scatter_width);
     for (const MorePartitions& more : request.topics) {
         if (times_named[more.name] > 1) {
             decision.reply.emplace_back(
@@ -352,13 +348,13 @@ Decision<CreatePartitionsReply> decide(const State& state, const CreatePartition
                                                            "There is no topic with this name."});
             continue;
         }
-        auto placement = place_more(state, *topic, more);
-        if (!placement) {
-            decision.reply.emplace_back(more.name, std::move(placement.error()));
+        auto assignments = place_more(state, *topic, more, placer);
+        if (!assignments) {
+            decision.reply.emplace_back(more.name, std::move(assignments.error()));
             continue;
         }
         if (!request.validate_only) {
-            record_partitions(decision.records, topic->id, topic->partitions.size(), *placement);
+            record_partitions(decision.records, topic->id, topic->partitions.size(), *assignments);
         }
         decision.reply.emplace_back(more.name, Refusal{});
     }
@@ -372,23 +368,6 @@ Decision<ProducerIdBlock> decide(const State& state, const AllocateProducerIds& 
     record.next_producer_id = state.next_producer_id() + request.count;
     return {.records = {Record(std::move(record))},
             .reply = {.first = state.next_producer_id(), .count = request.count}};
-}
-
-Decision<std::monostate> decide(const State& state, const RegisterNode& request) {
-    DLOG_ASSERT(request.epoch > state.epoch_of(request.node), request.epoch);
-    Decision<std::monostate> decision;
-    if (state.cluster_id().empty()) {
-        ClusterRecord cluster;
-        cluster.cluster_id = request.cluster_id;
-        decision.records.emplace_back(std::move(cluster));
-    }
-    NodeRecord node;
-    node.node_id = request.node.value;
-    node.leader_epoch = request.epoch.value;
-    node.host = request.host;
-    node.port = request.port;
-    decision.records.emplace_back(std::move(node));
-    return decision;
 }
 
 }  // namespace dlog::metadata

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/ids.h"
+#include "consensus/quorum/configuration.h"
 #include "metadata/config_definition.h"
 #include "metadata/records.h"
 #include "protocol/error_code.h"
@@ -22,10 +23,17 @@ class State;
 /// Kafka's limit on the partitions that one request makes.
 inline constexpr std::int32_t kPartitionsPerRequestMax = 10'000;
 
+/// The most replicas of a partition: a Raft group has no more voters.
+inline constexpr std::size_t kReplicationFactorMax = consensus::kSlots / 2;
+
 /// What a request leaves open.
 struct Defaults {
     std::int32_t num_partitions = 1;
-    std::int16_t replication_factor = 1;
+    std::int16_t replication_factor = 1;  ///< default.replication.factor
+    /// With how many others a node shares data, at least; 0: the least that copysets need.
+    std::size_t scatter_width = 0;
+    /// Partitions are groups of replicas; false refuses what needs that.
+    bool is_clustered = false;
     /// The broker's settings, which topics fall back on.
     const ConfigMap& broker;
 };
@@ -107,7 +115,8 @@ struct CreatePartitions {
 using CreatePartitionsReply = std::vector<std::pair<std::string, Refusal>>;
 
 [[nodiscard]] Decision<CreatePartitionsReply> decide(const State& state,
-                                                     const CreatePartitions& request);
+                                                     const CreatePartitions& request,
+                                                     const Defaults& defaults);
 
 struct AllocateProducerIds {
     NodeId node;
@@ -121,16 +130,5 @@ struct ProducerIdBlock {
 
 [[nodiscard]] Decision<ProducerIdBlock> decide(const State& state,
                                                const AllocateProducerIds& request);
-
-/// A node has started under this epoch, which is above all its earlier ones.
-struct RegisterNode {
-    NodeId node;
-    LeaderEpoch epoch;
-    std::string host;
-    std::int32_t port = 0;
-    std::string cluster_id;
-};
-
-[[nodiscard]] Decision<std::monostate> decide(const State& state, const RegisterNode& request);
 
 }  // namespace dlog::metadata

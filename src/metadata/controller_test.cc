@@ -1,4 +1,5 @@
 #include "metadata/controller.h"
+#include "metadata/nodes.h"
 
 #include <doctest/doctest.h>
 
@@ -10,6 +11,7 @@ namespace {
 using protocol::ErrorCode;
 
 const ConfigMap kNoSettings;
+const Defaults kDefaults{.num_partitions = 3, .replication_factor = 1, .broker = kNoSettings};
 
 void apply_all(State& state, const std::vector<Record>& records) {
     for (const Record& record : records) state.apply(record);
@@ -34,8 +36,7 @@ std::vector<TopicId> ids(std::size_t count) {
 Decision<CreateTopicsReply> create(const State& state, std::vector<NewTopic> topics,
                                    bool validate_only = false) {
     const auto random = ids(topics.size());
-    const Defaults defaults{.num_partitions = 3, .replication_factor = 1, .broker = kNoSettings};
-    return decide(state, CreateTopics{std::move(topics), validate_only}, defaults, random);
+    return decide(state, CreateTopics{std::move(topics), validate_only}, kDefaults, random);
 }
 
 /// What one new topic is refused with; kNone when it is accepted.
@@ -61,7 +62,7 @@ TEST_CASE("a created topic has the partitions, replicas and settings that were a
     REQUIRE(topic != nullptr);
     CHECK(topic == state.topic(TopicId{7, 100}));
     CHECK(topic->partitions.size() == 2);
-    CHECK(topic->partitions[1].leader == NodeId(1));
+    CHECK(topic->partitions[1].preferred_leader() == NodeId(1));
     CHECK(topic->configs == ConfigMap{{"retention.ms", "1000"}});
     CHECK(state.partition_count() == 2);
 }
@@ -178,15 +179,15 @@ TEST_CASE("partitions are added, never taken away") {
     start_node(state);
     apply_all(state, create(state, {{.name = "t"}}).records);
     const auto more = [&state](std::int32_t count) {
-        return decide(state, CreatePartitions{{{.name = "t", .count = count}}});
+        return decide(state, CreatePartitions{{{.name = "t", .count = count}}}, kDefaults);
     };
     CHECK(more(3).reply[0].second.code == ErrorCode::kInvalidPartitions);
     CHECK(more(2).reply[0].second.code == ErrorCode::kInvalidPartitions);
     CHECK(more(INT32_MAX).reply[0].second.code == ErrorCode::kPolicyViolation);
     apply_all(state, more(5).records);
     CHECK(state.topic("t")->partitions.size() == 5);
-    CHECK(state.topic("t")->partitions[4].leader == NodeId(1));
-    const auto missing = decide(state, CreatePartitions{{{.name = "u", .count = 5}}});
+    CHECK(state.topic("t")->partitions[4].preferred_leader() == NodeId(1));
+    const auto missing = decide(state, CreatePartitions{{{.name = "u", .count = 5}}}, kDefaults);
     CHECK(missing.reply[0].second.code == ErrorCode::kUnknownTopicOrPartition);
 }
 
@@ -203,7 +204,8 @@ TEST_CASE("an image does not change when the state goes on") {
     start_node(state);
     apply_all(state, create(state, {{.name = "t"}}).records);
     const Image before = state.image();
-    apply_all(state, decide(state, CreatePartitions{{{.name = "t", .count = 9}}}).records);
+    apply_all(state,
+              decide(state, CreatePartitions{{{.name = "t", .count = 9}}}, kDefaults).records);
     CHECK(before->topic("t")->partitions.size() == 3);
     CHECK(state.topic("t")->partitions.size() == 9);
     CHECK(state.image()->topic("t")->partitions.size() == 9);

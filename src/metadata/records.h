@@ -12,9 +12,10 @@
 
 namespace dlog::metadata {
 
-using Record = std::variant<ClusterRecord, NodeRecord, TopicRecord, PartitionRecord,
-                            TopicConfigRecord, RemoveTopicRecord, ProducerIdsRecord,
-                            BrokerConfigRecord, ClientQuotaRecord, GroupConfigRecord>;
+using Record =
+    std::variant<ClusterRecord, NodeRecord, TopicRecord, PartitionRecord, TopicConfigRecord,
+                 RemoveTopicRecord, ProducerIdsRecord, BrokerConfigRecord, ClientQuotaRecord,
+                 GroupConfigRecord, FeatureLevelRecord>;
 
 /// The value of a record in the log: the record's id and version as unsigned varints, then its
 /// fields.

@@ -1,5 +1,6 @@
 #include "metadata/state.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/assert.h"
@@ -24,7 +25,31 @@ void set_config(Configs& configs, const Key& key, const ConfigRecord& record) {
     if (found->second.empty()) configs.erase(found);
 }
 
+/// A status of a later program is no reason to send anything there.
+NodeStatus status_of(const NodeRecord& record) {
+    const auto status = static_cast<NodeStatus>(record.status);
+    return status == NodeStatus::kActive || status == NodeStatus::kRemoved ? status
+                                                                           : NodeStatus::kDraining;
+}
+
+std::vector<NodeId> nodes_from(const std::vector<std::int32_t>& numbers) {
+    std::vector<NodeId> nodes;
+    nodes.reserve(numbers.size());
+    for (const std::int32_t number : numbers) nodes.emplace_back(number);
+    return nodes;
+}
+
 }  // namespace
+
+std::vector<NodeId> PartitionState::holders() const {
+    std::vector<NodeId> all;
+    for (const auto* list : {&wanted(), &replicas, &leaving_replicas}) {
+        for (const NodeId node : *list) {
+            if (std::ranges::find(all, node) == all.end()) all.push_back(node);
+        }
+    }
+    return all;
+}
 
 void State::apply(const Record& record) {
     std::visit([this](const auto& known) { fold(known); }, record);
@@ -52,6 +77,11 @@ std::string_view State::collision_of(std::string_view name) const {
     return found == collisions_.end() ? std::string_view{} : found->second;
 }
 
+NodeLoad State::load_of(NodeId node) const {
+    const auto found = loads_.find(node);
+    return found == loads_.end() ? NodeLoad{} : found->second;
+}
+
 LeaderEpoch State::epoch_of(NodeId node) const {
     const auto found = nodes_.find(node);
     return found == nodes_.end() ? kNoEpoch : found->second.epoch;
@@ -72,8 +102,36 @@ void State::fold(const ClusterRecord& record) {
 }
 
 void State::fold(const NodeRecord& record) {
-    nodes_[NodeId(record.node_id)] = {
-        .epoch = LeaderEpoch(record.leader_epoch), .host = record.host, .port = record.port};
+    const NodeId id(record.node_id);
+    const auto found = nodes_.find(id);
+    const NodeState* before = found == nodes_.end() ? nullptr : &found->second;
+    if (status_of(record) == NodeStatus::kRemoved) {
+        note_membership(id, before, nullptr);
+        nodes_.erase(id);
+        return;
+    }
+    NodeState after{.epoch = LeaderEpoch(record.leader_epoch),
+                    .host = record.host,
+                    .port = record.port,
+                    .rack = record.rack,
+                    .peer_host = record.peer_host,
+                    .peer_port = record.peer_port,
+                    .status = status_of(record),
+                    .feature_level = record.feature_level};
+    note_membership(id, before, &after);
+    nodes_[id] = std::move(after);
+}
+
+void State::note_membership(NodeId node, const NodeState* before, const NodeState* after) {
+    const bool was_member = before != nullptr && before->status == NodeStatus::kActive;
+    const bool is_member = after != nullptr && after->status == NodeStatus::kActive;
+    if (was_member && is_member && before->rack == after->rack) return;
+    if (was_member) membership_.push_back({node, before->rack, false});
+    if (is_member) membership_.push_back({node, after->rack, true});
+}
+
+void State::fold(const FeatureLevelRecord& record) {
+    feature_level_ = std::max(feature_level_, record.level);
 }
 
 void State::fold(const TopicRecord& record) {
@@ -90,18 +148,36 @@ void State::fold(const TopicRecord& record) {
 
 void State::fold(const PartitionRecord& record) {
     TopicState* const topic = change(record.topic_id);
-    if (topic == nullptr || record.partition < 0) return;
+    if (topic == nullptr || record.partition < 0 || record.replicas.empty()) return;
     const auto index = static_cast<std::size_t>(record.partition);
     // Partitions are recorded in order; one beyond the next is not a record of ours.
     if (index > topic->partitions.size()) return;
     if (index == topic->partitions.size()) {
         topic->partitions.emplace_back();
         ++partition_count_;
+    } else {
+        subtract_load(topic->partitions[index]);
     }
     PartitionState& partition = topic->partitions[index];
-    partition.leader = NodeId(record.leader);
-    partition.replicas.clear();
-    for (const std::int32_t node : record.replicas) partition.replicas.emplace_back(node);
+    partition = {.replicas = nodes_from(record.replicas),
+                 .target_replicas = nodes_from(record.target_replicas),
+                 .leaving_replicas = nodes_from(record.leaving_replicas),
+                 .revision = record.revision};
+    add_load(partition);
+}
+
+void State::add_load(const PartitionState& partition) {
+    for (const NodeId node : partition.holders()) ++loads_[node].replicas;
+    ++loads_[partition.preferred_leader()].preferred_leads;
+}
+
+void State::subtract_load(const PartitionState& partition) {
+    --loads_[partition.preferred_leader()].preferred_leads;
+    for (const NodeId node : partition.holders()) {
+        const auto found = loads_.find(node);
+        DLOG_ASSERT(found != loads_.end() && found->second.replicas > 0, node);
+        if (--found->second.replicas == 0) loads_.erase(found);
+    }
 }
 
 void State::fold(const TopicConfigRecord& record) {
@@ -120,6 +196,7 @@ void State::fold(const RemoveTopicRecord& record) {
     const auto found = topics_.find(name->second);
     DLOG_ASSERT(found != topics_.end(), name->second);
     partition_count_ -= found->second->partitions.size();
+    for (const PartitionState& partition : found->second->partitions) subtract_load(partition);
     if (may_collide(name->second)) collisions_.erase(collision_key(name->second));
     unshared_.erase(record.topic_id);
     topics_.erase(found);

@@ -78,6 +78,12 @@ CompressionType compression_type_of(std::string_view text) {
     return CompressionType::kProducer;
 }
 
+constexpr std::string_view kWriteQuorum = "write.quorum";
+
+std::int32_t write_quorum_of(std::string_view text) {
+    return static_cast<std::int32_t>(parse_integer(text).value_or(0));
+}
+
 }  // namespace
 
 std::string unknown_config_text(std::string_view kind, std::string_view name,
@@ -127,6 +133,18 @@ std::expected<void, std::string> check_topic_configs(const ConfigMap& topic,
     return {};
 }
 
+std::expected<void, std::string> check_write_quorum(const ConfigMap& topic, std::size_t replicas,
+                                                    bool is_clustered) {
+    const auto found = topic.find(kWriteQuorum);
+    if (found == topic.end()) return {};
+    if (!is_clustered) return std::unexpected("Configuration write.quorum needs a cluster.");
+    const auto quorum = static_cast<std::size_t>(write_quorum_of(found->second));
+    if (quorum <= replicas) return {};
+    return std::unexpected("Invalid value " + found->second +
+                           " for configuration write.quorum: the topic has only " +
+                           std::to_string(replicas) + " replicas.");
+}
+
 TopicConfig effective_topic_config(const ConfigMap& topic, const ConfigMap& broker) {
     const Values values(topic, broker);
     TopicConfig config;
@@ -163,6 +181,7 @@ TopicConfig effective_topic_config(const ConfigMap& topic, const ConfigMap& brok
     values.read("segment.jitter.ms", config.segment_jitter_ms);
     values.read("segment.ms", config.segment_ms);
     values.read("write.caching", config.write_caching);
+    config.write_quorum = write_quorum_of(values.text(kWriteQuorum));
     return config;
 }
 

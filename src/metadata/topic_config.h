@@ -52,6 +52,12 @@ struct TopicConfigDefinition {
 [[nodiscard]] std::expected<void, std::string> check_topic_configs(const ConfigMap& topic,
                                                                    const ConfigMap& broker);
 
+/// The reason in words when a topic of so many replicas may not have the write quorum that is set
+/// on it.
+[[nodiscard]] std::expected<void, std::string> check_write_quorum(const ConfigMap& topic,
+                                                                  std::size_t replicas,
+                                                                  bool is_clustered);
+
 enum class CompressionType : std::uint8_t { kProducer, kUncompressed, kGzip, kSnappy, kLz4, kZstd };
 enum class TimestampType : std::uint8_t { kCreateTime, kLogAppendTime };
 
@@ -85,6 +91,7 @@ struct TopicConfig {
     std::int64_t segment_jitter_ms = 0;
     std::int64_t segment_ms = 604'800'000;
     bool write_caching = false;
+    std::int32_t write_quorum = 0;  ///< How many replicas have to hold a record; 0: the majority.
 
     bool operator==(const TopicConfig&) const = default;
 };

@@ -16,7 +16,8 @@ constexpr std::int64_t kMsPerMinute = 60'000;
 constexpr std::string_view kLongMax = "9223372036854775807";
 
 // Names, types, defaults and limits are those of Apache Kafka 4 (its "Topic Configs" reference), in
-// order of name. `flush.bytes` and `write.caching` are DLog's.
+// order of name. `flush.bytes`, `write.caching` and `write.quorum` are
+// DLog's.
 constexpr TopicConfigDefinition kTable[] = {
     {.definition =
          {"cleanup.policy", kList, "delete",
@@ -147,6 +148,18 @@ constexpr TopicConfigDefinition kTable[] = {
                     "operating system has it, as Kafka does; a loss of power may then lose the "
                     "newest acknowledged records."},
      .synonyms = {{"write.caching"}}},
+    // Hidden until a node serves as part of a cluster; check_write_quorum refuses it before.
+    {.definition =
+         {"write.quorum", kString, "majority",
+          "How many of a partition's replicas hold a record on stable storage before it is "
+          "acknowledged. majority: records survive while fewer than half of the replicas are "
+          "lost. 1: the leader alone; whatever it had not yet passed on is lost with its disk, "
+          "although it was acknowledged, and a new leader needs all replicas to vote. As many as "
+          "there are replicas: nothing is lost while one is left, but one replica that is down "
+          "stops all writing.",
+          kNoMinimum, kNoMaximum, "majority|1|2|3|4|5|6|7|8|9|10|11|12|13|14|15|16"},
+     .synonyms = {},
+     .is_hidden = true},
 };
 
 constexpr bool is_ordered() {

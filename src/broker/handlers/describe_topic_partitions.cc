@@ -31,8 +31,8 @@ std::int32_t add_partitions(TopicAnswer& answer, const View& view, const TopicVi
         const metadata::PartitionState& partition = state.partitions[static_cast<std::size_t>(i)];
         auto& out = answer.partitions.emplace_back();
         out.partition_index = i;
-        out.leader_id = partition.leader.value;
-        out.leader_epoch = view.state().epoch_of(partition.leader).value;
+        out.leader_id = partition.preferred_leader().value;
+        out.leader_epoch = view.state().epoch_of(partition.preferred_leader()).value;
         for (const NodeId node : partition.replicas) out.replica_nodes.push_back(node.value);
         out.isr_nodes = out.replica_nodes;
         out.eligible_leader_replicas.emplace();

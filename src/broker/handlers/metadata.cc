@@ -33,8 +33,8 @@ MetadataResponse::MetadataResponseTopic describe(const View& view, const TopicVi
         const metadata::PartitionState& partition = state.partitions[i];
         MetadataResponse::MetadataResponsePartition& out = answer.partitions[i];
         out.partition_index = static_cast<std::int32_t>(i);
-        out.leader_id = partition.leader.value;
-        out.leader_epoch = view.state().epoch_of(partition.leader).value;
+        out.leader_id = partition.preferred_leader().value;
+        out.leader_epoch = view.state().epoch_of(partition.preferred_leader()).value;
         for (const NodeId node : partition.replicas) out.replica_nodes.push_back(node.value);
         out.isr_nodes = out.replica_nodes;
     }
