@@ -100,7 +100,7 @@ TEST_CASE("copysets begin anew when there were too few nodes in between") {
     CHECK(Placer(cluster.state, 0).node_count() == 2);
     CHECK(cluster.create("t", 1, 3).code == ErrorCode::kInvalidReplicationFactor);
     cluster.add_nodes(4, 4);
-    CHECK(copysets_of(cluster, 3) == std::vector{nodes_of({2, 3, 4})});
+    CHECK(copysets_of(cluster, 3) == std::vector<std::vector<NodeId>>{nodes_of({2, 3, 4})});
 }
 
 TEST_CASE("a node that moves to another rack joins new copysets") {
