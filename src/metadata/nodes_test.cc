@@ -35,7 +35,8 @@ TEST_CASE("a registered node is known with its rack, its endpoints and what it u
                                                            .feature_level = 2});
 }
 
-TEST_CASE("a registration that comes again changes nothing, an older or a different one is refused") {
+TEST_CASE(
+    "a registration that comes again changes nothing, an older or a different one is refused") {
     TestCluster cluster;
     CHECK(cluster.ask(registration(1, 5)).code == ErrorCode::kNone);
     const auto again = decide(cluster.state, registration(1, 5));
@@ -71,7 +72,8 @@ TEST_CASE("a node of another cluster, an older program and what makes no sense a
           ErrorCode::kInvalidRegistration);
 }
 
-TEST_CASE("a drained node takes no replicas, also after it has started again, until it is resumed") {
+TEST_CASE(
+    "a drained node takes no replicas, also after it has started again, until it is resumed") {
     TestCluster cluster;
     cluster.add_nodes(1, 3);
     CHECK(cluster.ask(DrainNode{NodeId(3)}).code == ErrorCode::kNone);

@@ -148,8 +148,7 @@ TEST_CASE("the default replication factor holds for topics that leave it open") 
     cluster.defaults.replication_factor = 3;
     CHECK(cluster.create({.name = "t"}).code == ErrorCode::kNone);
     CHECK(cluster.partition("t").replicas.size() == 3);
-    const auto reply =
-        cluster.ask(CreatePartitions{{{.name = "t", .count = 4}}}, cluster.defaults);
+    const auto reply = cluster.ask(CreatePartitions{{{.name = "t", .count = 4}}}, cluster.defaults);
     CHECK(reply[0].second.code == ErrorCode::kNone);
     CHECK(cluster.partition("t", 3).replicas.size() == 3);
 }
@@ -157,9 +156,7 @@ TEST_CASE("the default replication factor holds for topics that leave it open") 
 TEST_CASE("all partitions of a manual assignment have the same number of replicas") {
     TestCluster cluster;
     cluster.add_nodes(1, 3);
-    CHECK(cluster
-              .create({.name = "t",
-                       .assignments = {{0, nodes_of({1, 2})}, {1, nodes_of({3})}}})
+    CHECK(cluster.create({.name = "t", .assignments = {{0, nodes_of({1, 2})}, {1, nodes_of({3})}}})
               .code == ErrorCode::kInvalidReplicaAssignment);
     CHECK(cluster.create_on("t", nodes_of({2, 1})).code == ErrorCode::kNone);
     CHECK(cluster.partition("t").preferred_leader() == NodeId(2));

@@ -113,8 +113,8 @@ TEST_CASE("another order of the same replicas needs no move") {
 TEST_CASE("each rule on a reassignment has Kafka's error code") {
     MovingCluster cluster;
     const auto refused = [&](Reassignment asked, bool may_change_factor = true) {
-        const auto decision =
-            decide(cluster.state, AlterPartitionReassignments{{std::move(asked)}, may_change_factor});
+        const auto decision = decide(
+            cluster.state, AlterPartitionReassignments{{std::move(asked)}, may_change_factor});
         CHECK(decision.records.empty());
         CHECK(!decision.reply[0].message.empty());
         return decision.reply[0].code;
@@ -130,8 +130,8 @@ TEST_CASE("each rule on a reassignment has Kafka's error code") {
     CHECK(refused({"t", 0, one}, false) == ErrorCode::kInvalidReplicationFactor);
     CHECK(cluster.ask(DrainNode{NodeId(6)}).code == ErrorCode::kNone);
     CHECK(refused({"t", 0, nodes_of({1, 6})}) == ErrorCode::kInvalidReplicaAssignment);
-    const auto twice = decide(cluster.state, AlterPartitionReassignments{
-                                                 {{"t", 0, one}, {"t", 0, nodes_of({2})}}});
+    const auto twice = decide(
+        cluster.state, AlterPartitionReassignments{{{"t", 0, one}, {"t", 0, nodes_of({2})}}});
     CHECK(twice.reply[0].code == ErrorCode::kNone);
     CHECK(twice.reply[1].code == ErrorCode::kInvalidRequest);
     CHECK(twice.records.size() == 1);
@@ -143,13 +143,13 @@ TEST_CASE("each rule on a reassignment has Kafka's error code") {
 
 TEST_CASE("a topic does not get fewer replicas than its write quorum") {
     MovingCluster cluster;
-    NewTopic topic{.name = "q",
-                   .assignments = {{0, nodes_of({1, 2, 3})}},
-                   .configs = {{"write.quorum", "3"}}};
+    NewTopic topic{
+        .name = "q", .assignments = {{0, nodes_of({1, 2, 3})}}, .configs = {{"write.quorum", "3"}}};
     CHECK(cluster.create(std::move(topic)).code == ErrorCode::kNone);
     const auto move = [&](std::vector<std::int32_t> nodes) {
-        return cluster.ask(
-            AlterPartitionReassignments{{{.topic = "q", .replicas = nodes_of(std::move(nodes))}}})[0]
+        return cluster
+            .ask(AlterPartitionReassignments{
+                {{.topic = "q", .replicas = nodes_of(std::move(nodes))}}})[0]
             .code;
     };
     CHECK(move({1, 4}) == ErrorCode::kInvalidReplicaAssignment);
