@@ -115,6 +115,7 @@ Task<DiskResult<void>> GroupJournal::put(std::vector<raft::Note> notes) {
         // The disk may be too full for two files: the old one is whole and goes on.
         ++metrics_.failures;
         rewrite_at_ = 2 * size_bytes_;
+        (void)co_await ports_.disk.remove(path_ + ".tmp");
     }
     const auto appended = co_await append(std::move(notes));
     // Nobody knows what of it is in the file.
