@@ -132,7 +132,8 @@ class ClusterNode final : public NodeProgram, public peers::Handler, public peer
         void send(NodeId to, const raft::GroupId& group, raft::Message message,
                   std::vector<Buffer> records) override {
             const auto* append = std::get_if<raft::Append>(&message);
-            if (node_.plan_.canary == Canary::kCommitsAlone && append != nullptr) {
+            const bool has_records = append != nullptr && append->previous.end < append->end.end;
+            if (node_.plan_.canary == Canary::kCommitsAlone && has_records) {
                 node_.ports_.spawn.spawn(forge_answer(&node_, to, group, *append));
             }
             links_.send(to, group, std::move(message), std::move(records));

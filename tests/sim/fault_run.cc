@@ -10,6 +10,8 @@ namespace dlog::simtest {
 namespace {
 
 constexpr Duration kConvergeLimit = seconds(900);
+/// A planted bug may keep the nodes from it for ever.
+constexpr Duration kConvergeLimitOfCanary = seconds(60);
 constexpr Duration kInFlight = milliseconds(50);
 
 sim::Options world_options(const RunOptions& options) {
@@ -23,6 +25,7 @@ sim::Options world_options(const RunOptions& options) {
 FaultRun::FaultRun(const RunOptions& options, Level& level)
     : level_(level),
       canary_(options.canary),
+      converge_limit_(canary_ == Canary::kNone ? kConvergeLimit : kConvergeLimitOfCanary),
       world_(options.seed, world_options(options)),
       stage_(level.set_up(world_, options)) {
     DLOG_ASSERT(!stage_.nodes.empty());
@@ -155,7 +158,7 @@ void FaultRun::stop_cleanly(sim::Host& node) {
     if (!running.is_ready()) return;
     tell(node, "FAULT: a clean stop");
     running.stop_soon();
-    if (!world_.run_until([&running] { return running.has_stopped(); }, kConvergeLimit)) {
+    if (!world_.run_until([&running] { return running.has_stopped(); }, converge_limit_)) {
         level_.history.fail("a clean stop did not end");
     }
     level_.node_ends(running);
@@ -204,12 +207,12 @@ void FaultRun::heal() {
 // --- The end
 
 void FaultRun::read_all_whole() {
-    if (!world_.run_until([this] { return all_ready(); }, kConvergeLimit)) {
+    if (!world_.run_until([this] { return all_ready(); }, converge_limit_)) {
         level_.history.fail("the healed nodes did not start");
         return;
     }
     level_.begin_readings();
-    if (!world_.run_until([this] { return level_.are_readings_done(); }, kConvergeLimit)) {
+    if (!world_.run_until([this] { return level_.are_readings_done(); }, converge_limit_)) {
         level_.history.fail("the last reading did not end");
     }
 }
@@ -218,7 +221,7 @@ void FaultRun::converge() {
     heal();
     level_.stop_writing();
     const auto is_quiet = [this] { return all_ready() && level_.is_quiet(); };
-    if (!world_.run_until(is_quiet, kConvergeLimit)) {
+    if (!world_.run_until(is_quiet, converge_limit_)) {
         level_.history.fail("the healed nodes did not acknowledge everything");
         return;
     }

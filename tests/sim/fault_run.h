@@ -103,6 +103,7 @@ class FaultRun {
 
     Level& level_;
     Canary canary_;
+    Duration converge_limit_;
     sim::World world_;
     Stage stage_;
     std::uint64_t crashes_ = 0;

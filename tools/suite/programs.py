@@ -189,7 +189,7 @@ def canaries() -> list[str]:
 
 
 def simulator() -> Outcome:
-    caught = [canary(name, 100) for name in canaries()]
+    caught = [canary(name, 40) for name in canaries()]
     if not caught:
         caught = [Outcome(failures=["sim_seeds names no canary"])]
     levels = seeds("node", 500) + seeds("partitions", 500) + seeds("cluster", 60)
