@@ -96,17 +96,19 @@ class History {
         const Image now = cluster.state.image();
         for (const auto& [name, topic] : now->topics()) {
             for (std::size_t i = 0; i < topic->partitions.size(); ++i) {
-                if (!random_.chance(1, 3)) continue;
-                const PartitionState& partition = topic->partitions[i];
-                const Refusal refusal =
-                    cluster.ask(FinishReassignment{.topic = topic->id,
-                                                   .partition = static_cast<std::int32_t>(i),
-                                                   .replicas = partition.wanted(),
-                                                   .revision = partition.revision});
-                CHECK(refusal.code == ErrorCode::kNone);
-                if (partition.is_moving()) ++finished;
+                if (random_.chance(1, 3)) finish(*topic, i);
             }
         }
+    }
+    void finish(const TopicState& topic, std::size_t number) {
+        const PartitionState& partition = topic.partitions[number];
+        const Refusal refusal =
+            cluster.ask(FinishReassignment{.topic = topic.id,
+                                           .partition = static_cast<std::int32_t>(number),
+                                           .replicas = partition.wanted(),
+                                           .revision = partition.revision});
+        CHECK(refusal.code == ErrorCode::kNone);
+        if (partition.is_moving()) ++finished;
     }
     void set() {
         (void)cluster.ask(AllocateProducerIds{.node = NodeId(1), .count = any(9)});
