@@ -55,6 +55,16 @@ bool parse_endpoint(std::string_view text, Endpoint& endpoint) {
     return true;
 }
 
+Task<DiskResult<Buffer>> load(Disk& disk, OutPart part) {
+    if (auto* buffer = std::get_if<Buffer>(&part)) co_return std::move(*buffer);
+    const auto& range = std::get<FileRange>(part);
+    Buffer bytes = Buffer::allocate(range.length);
+    DLOG_CO_TRY_ASSIGN(const std::size_t count,
+                       co_await disk.read(range.file, range.position, bytes.mutable_view()));
+    if (count != range.length) co_return unexpected(DiskError::kIo);
+    co_return bytes;
+}
+
 Task<NetResult<bool>> read_exactly(Connection& connection, MutableBytes into) {
     std::size_t done = 0;
     while (done < into.size()) {

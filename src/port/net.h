@@ -56,6 +56,9 @@ struct FileRange {
 /// One piece of what is written to a connection.
 using OutPart = std::variant<Buffer, FileRange>;
 
+/// The bytes of a piece: a buffer as it is, a file's range read. kIo when the file ends within it.
+Task<DiskResult<Buffer>> load(Disk& disk, OutPart part);
+
 /// One stream. At most one read and one write are under way at a time. Every pending operation ends
 /// with kClosed when `close` is called. Dropping the object closes it; nothing may be pending then.
 class Connection {

@@ -16,6 +16,7 @@
 #include "record/reader.h"
 #include "replication/partition.h"
 #include "replication/shard.h"
+#include "replication/testing_reads.h"
 #include "sim/world.h"
 #include "storage/segment.h"
 
@@ -144,20 +145,6 @@ class Harness {
         const auto committed = co_await self.partition->committed(*admitted);
         REQUIRE(committed.has_value());
     }
-    /// Adds what `part` stands for to `bytes`.
-    static Task<void> add_part(Harness& self, port::OutPart part,
-                               std::vector<std::uint8_t>* bytes) {
-        if (const auto* buffer = std::get_if<Buffer>(&part)) {
-            bytes->insert(bytes->end(), buffer->data(), buffer->data() + buffer->size());
-            co_return;
-        }
-        const auto& range = std::get<port::FileRange>(part);
-        const std::size_t before = bytes->size();
-        bytes->resize(before + range.length);
-        const auto count = co_await self.host_.ports().disk.read(
-            range.file, range.position, MutableBytes(*bytes).subspan(before));
-        REQUIRE(count == range.length);
-    }
     static Task<void> read_task(Harness& self) {
         Offset from = self.partition->log_start_offset();
         record::ReaderScratch scratch;
@@ -169,12 +156,11 @@ class Harness {
                 self.stopped_at = from;
                 co_return;
             }
-            std::vector<std::uint8_t> bytes;
-            for (port::OutPart& part : result->parts) {
-                co_await add_part(self, std::move(part), &bytes);
-            }
+            const auto bytes =
+                co_await bytes_of(&self.host_.ports().disk, std::move(result->parts));
+            REQUIRE(bytes.has_value());
             const std::size_t before = self.read.size();
-            from = self.note(bytes, from, scratch);
+            from = self.note(*bytes, from, scratch);
             if (self.read.size() == before) ++self.reads_in_vain;
         }
     }

@@ -13,6 +13,7 @@
 #include "record/builder.h"
 #include "record/reader.h"
 #include "replication/shard.h"
+#include "replication/testing_reads.h"
 #include "sim/world.h"
 
 namespace dlog::replication {
@@ -118,25 +119,6 @@ struct Read {
     std::vector<Error> errors;
 };
 
-/// The bytes of a read, from memory or file, as a connection would send them.
-Task<std::vector<std::uint8_t>> bytes_of(sim::Host& host, ReadResult result) {
-    std::vector<std::uint8_t> bytes;
-    for (const port::OutPart& part : result.parts) {
-        if (const auto* buffer = std::get_if<Buffer>(&part)) {
-            bytes.insert(bytes.end(), buffer->data(), buffer->data() + buffer->size());
-            continue;
-        }
-        const auto& range = std::get<port::FileRange>(part);
-        std::vector<std::uint8_t> piece(range.length);
-        const auto count = co_await host.ports().disk.read(range.file, range.position, piece);
-        REQUIRE(count.has_value());
-        REQUIRE(*count == piece.size());
-        bytes.insert(bytes.end(), piece.begin(), piece.end());
-    }
-    REQUIRE(bytes.size() == result.size_bytes);
-    co_return bytes;
-}
-
 /// Notes the records of whole batches; returns where the next read begins.
 Offset note_records(ByteView bytes, Offset from, Read& out) {
     record::ReaderScratch scratch;
@@ -163,7 +145,11 @@ Task<void> read_all(sim::Host& host, PartitionPtr partition, Offset from, Read& 
             out.errors.push_back(result.error());
             co_return;
         }
-        const std::vector<std::uint8_t> bytes = co_await bytes_of(host, *std::move(result));
+        const std::size_t size_bytes = result->size_bytes;
+        const auto read = co_await bytes_of(&host.ports().disk, std::move(result->parts));
+        REQUIRE(read.has_value());
+        const std::vector<std::uint8_t>& bytes = *read;
+        REQUIRE(bytes.size() == size_bytes);
         REQUIRE(!bytes.empty());
         from = note_records(bytes, from, out);
     }

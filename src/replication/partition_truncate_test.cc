@@ -17,6 +17,7 @@
 #include "replication/consensus.h"
 #include "replication/partition.h"
 #include "replication/shard.h"
+#include "replication/testing_reads.h"
 #include "sim/world.h"
 
 namespace dlog::replication {
@@ -171,11 +172,10 @@ class Harness {
                 self.errors.push_back(result.error());
                 co_return;
             }
-            std::vector<std::uint8_t> bytes;
-            for (port::OutPart& part : result->parts) {
-                co_await add_part(self, std::move(part), &bytes);
-            }
-            from = note(bytes, from, records);
+            const auto bytes =
+                co_await bytes_of(&self.host_.ports().disk, std::move(result->parts));
+            REQUIRE(bytes.has_value());
+            from = note(*bytes, from, records);
         }
     }
 
@@ -197,19 +197,6 @@ class Harness {
         auto opened = co_await self.shard().open(kKey, self.config_, kNoEpoch);
         REQUIRE(opened.has_value());
         self.partition = *opened;
-    }
-    static Task<void> add_part(Harness& self, port::OutPart part,
-                               std::vector<std::uint8_t>* bytes) {
-        if (const auto* buffer = std::get_if<Buffer>(&part)) {
-            bytes->insert(bytes->end(), buffer->data(), buffer->data() + buffer->size());
-            co_return;
-        }
-        const auto& range = std::get<port::FileRange>(part);
-        const std::size_t before = bytes->size();
-        bytes->resize(before + range.length);
-        const auto count = co_await self.host_.ports().disk.read(
-            range.file, range.position, MutableBytes(*bytes).subspan(before));
-        REQUIRE(count == range.length);
     }
     static Offset note(ByteView bytes, Offset from, Records* records) {
         const Offset begin = from;

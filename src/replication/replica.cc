@@ -287,37 +287,20 @@ Task<void> Replica::load(std::shared_ptr<Replica> self, raft::Load load) {
                                                  .max_bytes = load.bytes,
                                                  .at_least_one = true,
                                                  .limit = load.until});
-    std::optional<std::vector<Buffer>> records;
-    Offset end = load.from.end;
-    if (read && read->size_bytes > 0) {
-        end = read->next_offset;
-        records = co_await self->in_memory(*std::move(read));
+    std::vector<Buffer> records;
+    bool is_whole = read && read->size_bytes > 0 && read->next_offset > load.from.end;
+    for (std::size_t i = 0; is_whole && i < read->parts.size(); ++i) {
+        auto part = co_await port::load(self->services_.ports.disk, std::move(read->parts[i]));
+        is_whole = part.has_value();
+        if (is_whole) records.push_back(*std::move(part));
     }
-    if (records && end > load.from.end) {
-        self->loaded(load, end, *std::move(records));
+    if (is_whole) {
+        self->loaded(load, read->next_offset, std::move(records));
         co_return;
     }
     port::Clock& clock = self->services_.ports.clock;
     (void)co_await self->closing_.wait_until(clock, clock.now() + kLoadRetry);
     self->link_reset(load.to);
-}
-
-Task<std::optional<std::vector<Buffer>>> Replica::in_memory(ReadResult result) {
-    std::vector<Buffer> records;
-    records.reserve(result.parts.size());
-    for (port::OutPart& part : result.parts) {
-        if (auto* buffer = std::get_if<Buffer>(&part)) {
-            records.push_back(std::move(*buffer));
-            continue;
-        }
-        auto& range = std::get<port::FileRange>(part);
-        Buffer bytes = Buffer::allocate(range.length);
-        const auto count = co_await services_.ports.disk.read(
-            range.file, range.position, MutableBytes(bytes.mutable_data(), bytes.size()));
-        if (!count || *count != range.length) co_return std::nullopt;
-        records.push_back(std::move(bytes));
-    }
-    co_return records;
 }
 
 void Replica::loaded(const raft::Load& load, Offset end, std::vector<Buffer> records) {

@@ -115,7 +115,6 @@ class Replica final : public Consensus, public std::enable_shared_from_this<Repl
     static port::Task<void> persist_ballot(std::shared_ptr<Replica> self,
                                            consensus::raft::Ballot ballot);
     static port::Task<void> load(std::shared_ptr<Replica> self, consensus::raft::Load load);
-    [[nodiscard]] port::Task<std::optional<std::vector<Buffer>>> in_memory(ReadResult result);
     void loaded(const consensus::raft::Load& load, Offset end, std::vector<Buffer> records);
 
     void change(consensus::raft::WriteLog write, record::BatchRun batches);
