@@ -97,4 +97,22 @@ PartitionRecord partition_record(TopicId topic, std::int32_t number,
     return record;
 }
 
+void record_topic(std::vector<Record>& records, const TopicState& topic) {
+    TopicRecord record;
+    record.name = topic.name;
+    record.topic_id = topic.id;
+    records.emplace_back(std::move(record));
+    for (std::size_t i = 0; i < topic.partitions.size(); ++i) {
+        records.emplace_back(
+            partition_record(topic.id, static_cast<std::int32_t>(i), topic.partitions[i]));
+    }
+    for (const auto& [name, value] : topic.configs) {
+        TopicConfigRecord config;
+        config.topic_id = topic.id;
+        config.name = name;
+        config.value = value;
+        records.emplace_back(std::move(config));
+    }
+}
+
 }  // namespace dlog::metadata

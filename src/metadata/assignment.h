@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <expected>
 #include <span>
+#include <vector>
 
 #include "base/ids.h"
 #include "metadata/controller.h"
@@ -26,5 +27,7 @@ namespace dlog::metadata {
 
 [[nodiscard]] PartitionRecord partition_record(TopicId topic, std::int32_t number,
                                                const PartitionState& partition);
+/// The topic with its partitions and settings.
+void record_topic(std::vector<Record>& records, const TopicState& topic);
 
 }  // namespace dlog::metadata

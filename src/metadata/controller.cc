@@ -150,20 +150,12 @@ void record_partitions(std::vector<Record>& records, TopicId id, std::size_t fir
     }
 }
 
-void record_topic(std::vector<Record>& records, const CreatedTopic& topic,
+void record_topic(std::vector<Record>& records, const CreatedTopic& created,
                   const Assignments& assignments) {
-    TopicRecord record;
-    record.name = topic.name;
-    record.topic_id = topic.id;
-    records.emplace_back(std::move(record));
-    record_partitions(records, topic.id, 0, assignments);
-    for (const auto& [name, value] : topic.configs) {
-        TopicConfigRecord config;
-        config.topic_id = topic.id;
-        config.name = name;
-        config.value = value;
-        records.emplace_back(std::move(config));
-    }
+    TopicState topic{
+        .name = created.name, .id = created.id, .partitions = {}, .configs = created.configs};
+    for (const auto& replicas : assignments) topic.partitions.push_back({.replicas = replicas});
+    metadata::record_topic(records, topic);
 }
 
 /// The state with the topics of this request that were accepted so far; a request is decided topic

@@ -1,6 +1,5 @@
 #include "metadata/snapshot.h"
 
-#include <cstddef>
 #include <optional>
 #include <set>
 #include <string>
@@ -47,24 +46,6 @@ void add_nodes(std::vector<Record>& records, const State& state) {
     for (const auto& [id, node] : state.nodes()) records.emplace_back(node_record(id, node));
 }
 
-void add_topic(std::vector<Record>& records, const TopicState& topic) {
-    TopicRecord record;
-    record.name = topic.name;
-    record.topic_id = topic.id;
-    records.emplace_back(std::move(record));
-    for (std::size_t i = 0; i < topic.partitions.size(); ++i) {
-        records.emplace_back(
-            partition_record(topic.id, static_cast<std::int32_t>(i), topic.partitions[i]));
-    }
-    for (const auto& [name, value] : topic.configs) {
-        TopicConfigRecord config;
-        config.topic_id = topic.id;
-        config.name = name;
-        config.value = value;
-        records.emplace_back(std::move(config));
-    }
-}
-
 void add_configs(std::vector<Record>& records, const State& state) {
     for (const auto& [node, configs] : state.all_broker_configs()) {
         for (const auto& [name, value] : configs) {
@@ -101,7 +82,7 @@ std::vector<Record> snapshot_records(const State& state) {
     std::vector<Record> records;
     add_cluster(records, state);
     add_nodes(records, state);
-    for (const auto& [name, topic] : state.topics()) add_topic(records, *topic);
+    for (const auto& [name, topic] : state.topics()) record_topic(records, *topic);
     add_configs(records, state);
     add_quotas(records, state);
     return records;
