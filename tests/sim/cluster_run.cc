@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "bare_node.h"
 #include "base/assert.h"
 #include "base/random.h"
 #include "batches.h"
@@ -74,14 +75,9 @@ class ClusterNode final : public NodeProgram, public peers::Handler, public peer
     ClusterNode(sim::Host& host, ClusterPlan& plan, NodeId id)
         : plan_(plan),
           eager_(host.ports().disk, host.ports().spawn),
-          ports_{.clock = host.ports().clock,
-                 .disk = plan.canary == Canary::kAcknowledgesBeforeFlush
-                             ? static_cast<port::Disk&>(eager_)
-                             : host.ports().disk,
-                 .net = host.ports().net,
-                 .spawn = host.ports().spawn,
-                 .entropy = host.ports().entropy,
-                 .log = host.ports().log},
+          ports_(ports_with(host, plan.canary == Canary::kAcknowledgesBeforeFlush
+                                      ? static_cast<port::Disk&>(eager_)
+                                      : host.ports().disk)),
           id_(id),
           shard_(ports_, plan.shard),
           flusher_(ports_),
@@ -173,21 +169,11 @@ class ClusterNode final : public NodeProgram, public peers::Handler, public peer
         co_await port::sleep_for(self.ports_.clock, milliseconds(50));
     }
 
-    static Task<bool> make_folder(ClusterNode& self) {
-        const std::string topics = self.plan_.shard.data_dir + "/topics";
-        const auto made = co_await self.ports_.disk.make_directories(topics);
-        if (!made) co_return false;
-        std::vector<std::string> directories;
-        directories.push_back(port::parent_path(topics));
-        directories.push_back(port::parent_path(self.plan_.shard.data_dir));
-        const auto synced = co_await self.ports_.disk.sync({}, std::move(directories));
-        co_return synced.has_value();
-    }
-
     static CoreId only_core(const raft::GroupId& /*group*/) { return CoreId{0}; }
 
     static Task<void> start(ClusterNode& self) {
-        while (!co_await make_folder(self)) co_await retry_pause(self);
+        while (!co_await make_folder(&self.ports_.disk, self.plan_.shard.data_dir))
+            co_await retry_pause(self);
         while (self.journal_ == nullptr) {
             auto parts = co_await replication::open_group_journals(
                 self.ports_, self.plan_.shard.data_dir, 1, only_core);
@@ -262,36 +248,16 @@ class ClusterNode final : public NodeProgram, public peers::Handler, public peer
         }
     }
 
-    static Task<replication::Result<std::vector<std::uint8_t>>> read_bytes(
-        ClusterNode& self, PartitionPtr partition, replication::ReadRequest request) {
-        auto read = co_await partition->read(request);
-        if (!read) co_return unexpected(read.error());
-        std::vector<std::uint8_t> bytes;
-        for (port::OutPart& part : read->parts) {
-            if (const auto* buffer = std::get_if<Buffer>(&part)) {
-                bytes.insert(bytes.end(), buffer->view().begin(), buffer->view().end());
-                continue;
-            }
-            const auto& range = std::get<port::FileRange>(part);
-            const std::size_t before = bytes.size();
-            bytes.resize(before + range.length);
-            const auto count = co_await self.ports_.disk.read(range.file, range.position,
-                                                              MutableBytes(bytes).subspan(before));
-            if (!count) co_return unexpected(replication::Error::kStorageFailed);
-        }
-        co_return bytes;
-    }
-
     static Task<void> consume(ClusterNode& self, std::size_t at) {
         const LogId log = self.plan_.groups[at].log;
         Random random(self.ports_.entropy.next());
         std::int64_t offset = 0;
         while (self.is_open(at)) {
             const PartitionPtr partition = self.opened_[at]->partition();
-            const auto bytes = co_await read_bytes(self, partition,
-                                                   {.from = Offset(offset),
-                                                    .max_bytes = 1 + random.below(8000),
-                                                    .at_least_one = true});
+            const auto bytes = co_await read_bytes(
+                &self.ports_.disk, partition,
+                {.from = Offset(offset), .max_bytes = 1 + random.below(8000), .at_least_one = true},
+                &self.plan_.history);
             if (bytes) {
                 offset = note_batches(self.plan_.history, log, *bytes, offset);
                 if (random.chance(1, 100)) {
@@ -332,8 +298,9 @@ class ClusterNode final : public NodeProgram, public peers::Handler, public peer
         std::int64_t offset = reading.log_start_offset;
         while (offset < reading.end_offset) {
             const auto bytes = co_await read_bytes(
-                self, partition,
-                {.from = Offset(offset), .max_bytes = 20'000, .at_least_one = true});
+                &self.ports_.disk, partition,
+                {.from = Offset(offset), .max_bytes = 20'000, .at_least_one = true},
+                &self.plan_.history);
             if (!bytes && bytes.error() == replication::Error::kOffsetOutOfRange) {
                 // Retention came by.
                 reading.log_start_offset = partition->log_start_offset().value;

@@ -3,6 +3,7 @@
 #include <memory>
 #include <utility>
 
+#include "bare_node.h"
 #include "base/assert.h"
 #include "base/random.h"
 #include "batches.h"
@@ -53,14 +54,9 @@ class PartitionNode final : public NodeProgram {
         : host_(host),
           plan_(plan),
           eager_(host.ports().disk, host.ports().spawn),
-          ports_{.clock = host.ports().clock,
-                 .disk = plan.canary == Canary::kAcknowledgesBeforeFlush
-                             ? static_cast<port::Disk&>(eager_)
-                             : host.ports().disk,
-                 .net = host.ports().net,
-                 .spawn = host.ports().spawn,
-                 .entropy = host.ports().entropy,
-                 .log = host.ports().log},
+          ports_(ports_with(host, plan.canary == Canary::kAcknowledgesBeforeFlush
+                                      ? static_cast<port::Disk&>(eager_)
+                                      : host.ports().disk)),
           shard_(ports_, plan.shard),
           opened_(plan.partitions.size()) {
         ports_.spawn.spawn(open_all(*this));
@@ -81,21 +77,8 @@ class PartitionNode final : public NodeProgram {
     }
 
   private:
-    /// What a node's start does before its partitions are opened.
-    static Task<bool> make_folder(PartitionNode& self) {
-        port::Disk& disk = self.host_.ports().disk;
-        const std::string topics = self.plan_.shard.data_dir + "/topics";
-        const auto made = co_await disk.make_directories(topics);
-        if (!made) co_return false;
-        std::vector<std::string> directories;
-        directories.push_back(port::parent_path(topics));
-        directories.push_back(port::parent_path(self.plan_.shard.data_dir));
-        const auto synced = co_await disk.sync({}, std::move(directories));
-        co_return synced.has_value();
-    }
-
     static Task<void> open_all(PartitionNode& self) {
-        while (!co_await make_folder(self)) {
+        while (!co_await make_folder(&self.host_.ports().disk, self.plan_.shard.data_dir)) {
             co_await port::sleep_for(self.ports_.clock, milliseconds(50));
         }
         for (std::size_t at = 0; at < self.opened_.size(); ++at) {
@@ -139,38 +122,15 @@ class PartitionNode final : public NodeProgram {
         }
     }
 
-    /// The bytes of one read; empty after an error, which is returned.
-    static Task<replication::Result<std::vector<std::uint8_t>>> read_bytes(PartitionNode& self,
-                                                                           std::size_t at,
-                                                                           ReadRequest request) {
-        auto read = co_await self.opened_[at]->read(request);
-        if (!read) co_return unexpected(read.error());
-        std::vector<std::uint8_t> bytes;
-        for (port::OutPart& part : read->parts) {
-            if (const auto* buffer = std::get_if<Buffer>(&part)) {
-                bytes.insert(bytes.end(), buffer->view().begin(), buffer->view().end());
-                continue;
-            }
-            const auto& range = std::get<port::FileRange>(part);
-            const std::size_t before = bytes.size();
-            bytes.resize(before + range.length);
-            const auto count = co_await self.host_.ports().disk.read(
-                range.file, range.position, MutableBytes(bytes).subspan(before));
-            if (!count) co_return unexpected(replication::Error::kStorageFailed);
-            if (*count < range.length) self.plan_.history.fail("a file range ends early");
-        }
-        co_return bytes;
-    }
-
     static Task<void> consume(PartitionNode& self, std::size_t at) {
         const LogId log = self.plan_.partitions[at].log;
         Random random(self.ports_.entropy.next());
         std::int64_t offset = 0;
         while (true) {
-            const auto bytes = co_await read_bytes(self, at,
-                                                   {.from = Offset(offset),
-                                                    .max_bytes = 1 + random.below(8000),
-                                                    .at_least_one = true});
+            const auto bytes = co_await read_bytes(
+                &self.host_.ports().disk, self.opened_[at],
+                {.from = Offset(offset), .max_bytes = 1 + random.below(8000), .at_least_one = true},
+                &self.plan_.history);
             if (bytes) {
                 const std::int64_t next = note_batches(self.plan_.history, log, *bytes, offset);
                 if (next == offset && !bytes->empty()) {
@@ -224,7 +184,9 @@ class PartitionNode final : public NodeProgram {
         std::int64_t offset = reading.log_start_offset;
         while (offset < reading.end_offset) {
             const auto bytes = co_await read_bytes(
-                self, at, {.from = Offset(offset), .max_bytes = 20'000, .at_least_one = true});
+                &self.host_.ports().disk, self.opened_[at],
+                {.from = Offset(offset), .max_bytes = 20'000, .at_least_one = true},
+                &self.plan_.history);
             if (bytes) {
                 const std::int64_t next =
                     note_batches(self.plan_.history, log, *bytes, offset, &reading);
