@@ -54,8 +54,9 @@ Placer::Placer(const State& state, std::size_t scatter_width)
       random_(mix_bits(placement_seed(state) + state.partition_count())) {
     for (const auto& [id, node] : state.nodes()) {
         if (node.status != NodeStatus::kActive) continue;
-        active_[id] = state.load_of(id);
-        held_[id] = active_[id].replicas;
+        const NodeLoad load = state.load_of(id);
+        held_[id] = load.replicas;
+        leads_[id] = load.preferred_leads;
     }
 }
 
@@ -75,18 +76,12 @@ const std::vector<consensus::Copyset>& Placer::copysets(std::size_t factor) {
 }
 
 void Placer::count(std::span<const NodeId> replicas) {
-    for (const NodeId node : replicas) {
-        ++active_[node].replicas;
-        ++held_[node];
-    }
-    ++active_[replicas.front()].preferred_leads;
+    for (const NodeId node : replicas) ++held_[node];
+    ++leads_[replicas.front()];
 }
 
 void Placer::lead_first(std::vector<NodeId>& replicas) const {
-    const auto burden = [this](NodeId node) {
-        const NodeLoad& load = active_.at(node);
-        return std::pair{load.preferred_leads, load.replicas};
-    };
+    const auto burden = [this](NodeId node) { return std::pair{leads_.at(node), held_.at(node)}; };
     std::iter_swap(replicas.begin(), std::ranges::min_element(replicas, {}, burden));
 }
 
@@ -119,11 +114,10 @@ std::vector<NodeId> Placer::move(std::span<const NodeId> replicas) {
     }
     if (is_leader_gone) lead_first(moved);
     for (const NodeId node : replicas) {
-        const auto found = active_.find(node);
-        if (found == active_.end()) continue;
-        --found->second.replicas;
-        --held_[node];
-        if (node == replicas.front()) --found->second.preferred_leads;
+        const auto found = held_.find(node);
+        if (found == held_.end()) continue;
+        --found->second;
+        if (node == replicas.front()) --leads_[node];
     }
     count(moved);
     return moved;

@@ -26,7 +26,7 @@ class Placer {
     Placer(const State& state, std::size_t scatter_width);
 
     /// How many nodes may hold new replicas.
-    [[nodiscard]] std::size_t node_count() const { return active_.size(); }
+    [[nodiscard]] std::size_t node_count() const { return held_.size(); }
     /// The replicas of a new partition, the preferred leader first. 1 <= `factor` <= node_count().
     [[nodiscard]] std::vector<NodeId> place(std::size_t factor);
     /// A copyset that shares as many nodes as possible with `replicas`, and of these one that holds
@@ -43,9 +43,9 @@ class Placer {
     const State& state_;
     const std::size_t scatter_width_;
     Random random_;
-    std::map<NodeId, NodeLoad> active_;
-    /// The replicas of active_, as Copysets::place reads them.
+    /// How many replicas each active node holds, and how many partitions prefer it as their leader.
     std::map<NodeId, std::size_t> held_;
+    std::map<NodeId, std::size_t> leads_;
     /// By replication factor.
     std::map<std::size_t, consensus::Copysets> copysets_;
 };
